@@ -1,0 +1,1 @@
+"""Contracts: the config tree, feature keys, signature names, error types, curated schemas."""

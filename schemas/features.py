@@ -1,0 +1,46 @@
+"""Keys of the raw tf.Example, of the transformed example, and of a dataset's splits."""
+
+# Splits, in the order in which they are written everywhere.
+TRAIN = 'train'
+VAL = 'val'
+TEST = 'test'
+SPLITS = (TRAIN, VAL, TEST)
+
+# Raw tf.Example. One row is one image.
+IMAGE = 'image/encoded'  # string, the file's bytes
+IMAGE_ID = 'image/id'  # string, sha256 of the file's bytes in hex
+IMAGE_PATH = 'image/path'  # string, as written in the manifest
+IMAGE_FORMAT = 'image/format'  # string, one of models.image_file.FORMATS
+WIDTH = 'image/width'  # int64, pixels
+HEIGHT = 'image/height'  # int64, pixels
+ASPECT = 'image/aspect'  # float, width / height
+BRIGHTNESS = 'image/brightness'  # float, mean luma, 0..1
+CONTRAST = 'image/contrast'  # float, standard deviation of luma, 0..0.5
+SHARPNESS = 'image/sharpness'  # float, variance of the luma's Laplacian
+BYTES = 'image/bytes'  # int64, size of the encoded file
+LABEL = 'label'  # string
+BRIGHTNESS_BUCKET = 'bucket/brightness'  # string, one of BRIGHTNESS_BUCKETS
+SIZE_BUCKET = 'bucket/size'  # string, one of SIZE_BUCKETS
+COLUMN_PREFIX = 'column/'  # string, any further column of the manifest
+
+# TFMA makes one slice of each distinct value, so measurements are sliced by
+# buckets at fixed limits: (name, upper limit, exclusive).
+BRIGHTNESS_BUCKETS = (('dark', 0.25), ('medium', 0.6), ('bright', float('inf')))
+# By the longer side, in pixels.
+SIZE_BUCKETS = (('tiny', 64), ('small', 256), ('medium', 1024), ('large', float('inf')))
+
+# Transformed example.
+LABEL_ID = 'label_id'  # int64 []
+PIXEL_MEAN = 'pixel_mean'  # float32 [3], RGB on the 0..1 scale, over train
+PIXEL_VARIANCE = 'pixel_variance'  # float32 [3]
+LABEL_VOCABULARY = 'label'  # name of the vocabulary file in the transform graph
+
+
+def column(name: str) -> str:
+  """Returns the feature key of the manifest's column `name`."""
+  return f'{COLUMN_PREFIX}{name}'
+
+
+def bucket(value: float, limits: tuple[tuple[str, float], ...]) -> str:
+  """Returns the name of the first bucket whose upper limit lies above `value`."""
+  return next(name for name, limit in limits if value < limit)

@@ -1,0 +1,163 @@
+"""Reads a YAML file, with overrides, into a Config.
+
+A path written in a YAML file is relative to that file. A path that is left out
+lies below the working directory: data/<name> and runs/<name>.
+"""
+
+import difflib
+import pathlib
+import typing
+from collections.abc import Iterable, Sequence
+
+import pydantic
+import yaml
+
+from schemas.config import Config
+from schemas.errors import ConfigError
+
+# Paths of the tree; each is made absolute.
+_PATHS = (('data', 'root'), ('data', 'schema'), ('data', 'lock'), ('publish', 'directory'),
+          ('run', 'root'))
+# Prefixes of remote file systems that both TensorFlow and Beam can write here.
+_REMOTE = ('gs://',)
+
+
+def load_config(
+    path: pathlib.Path | str,
+    overrides: Sequence[str] = (),
+    working_directory: pathlib.Path | None = None,
+) -> Config:
+  """Reads one experiment.
+
+  Args:
+    path: the YAML file.
+    overrides: `key.subkey=value`, the value in YAML; a path in one is relative
+      to the working directory.
+    working_directory: where default folders lie; by default the current one.
+
+  Raises:
+    ConfigError: the file cannot be read, or a key or value in it is wrong. The
+      text names the file, the key, what was expected and what was received.
+  """
+  path = pathlib.Path(path)
+  try:
+    tree = yaml.safe_load(path.read_text(encoding='utf-8'))
+  except (OSError, UnicodeDecodeError) as error:
+    raise ConfigError(
+        f'{path}: expected a readable YAML file. Received: {error}. '
+        'Write one with: sightline init NAME --data-root DIR') from error
+  except yaml.YAMLError as error:
+    raise ConfigError(f'{path}: expected YAML. Received: {error}') from error
+  if not isinstance(tree, dict):
+    raise ConfigError(
+        f'{path}: expected keys and values at the top. Received: {type(tree).__name__}.')
+  _absolute_paths(tree, path.resolve().parent)
+  return build_config(tree, str(path), overrides, working_directory)
+
+
+def build_config(
+    tree: dict,
+    source: str,
+    overrides: Sequence[str] = (),
+    working_directory: pathlib.Path | None = None,
+) -> Config:
+  """Builds a Config from plain values; `source` stands at the head of each error."""
+  here = (working_directory or pathlib.Path.cwd()).resolve()
+  for override in overrides:
+    _apply_override(tree, override)
+  name = tree.get('name')
+  defaults: dict = {}
+  if isinstance(name, str):
+    defaults = {('data', 'root'): f'data/{name}', ('run', 'root'): f'runs/{name}'}
+  for (section, key), default in defaults.items():
+    branch = tree.setdefault(section, {})
+    if isinstance(branch, dict) and branch.get(key) is None:
+      branch[key] = default
+  _absolute_paths(tree, here)
+  try:
+    config = Config.model_validate(tree)
+  except pydantic.ValidationError as error:
+    raise ConfigError('\n'.join(_explain(source, problem) for problem in error.errors())
+                      ) from error
+  return _with_defaults(config)
+
+
+def _with_defaults(config: Config) -> Config:
+  assert config.run.root is not None  # build_config set it
+  directory = config.publish.directory or config.run.root / 'serving'
+  return config.model_copy(update={
+      'publish': config.publish.model_copy(update={'directory': directory})})
+
+
+def _apply_override(tree: dict, override: str) -> None:
+  key, equals, text = override.partition('=')
+  if not equals or not key:
+    raise ConfigError(
+        f'--set {override}: expected KEY=VALUE, such as train.batch_size=16. '
+        'Received no equals sign.')
+  *branches, leaf = key.strip().split('.')
+  for branch in branches:
+    tree = tree.setdefault(branch, {})
+    if not isinstance(tree, dict):
+      raise ConfigError(f'--set {override}: {branch} is not a section of the config.')
+  try:
+    tree[leaf] = yaml.safe_load(text)
+  except yaml.YAMLError as error:
+    raise ConfigError(f'--set {override}: expected a YAML value. Received: {error}') from error
+
+
+def _absolute_paths(tree: dict, base: pathlib.Path) -> None:
+  for section, key in _PATHS:
+    branch = tree.get(section)
+    value = branch.get(key) if isinstance(branch, dict) else None
+    if not isinstance(value, str | pathlib.Path):
+      continue
+    text = str(value)
+    if '://' in text:
+      if not text.startswith(_REMOTE) or key != 'root' or section != 'run':
+        raise ConfigError(
+            f'{section}.{key}: expected a local or shared POSIX path'
+            f'{" or gs://" if (section, key) == ("run", "root") else ""}. Received: {text}. '
+            'TensorFlow has no file system for other schemes; mount the bucket and name its path.')
+      raise ConfigError(
+          f'{section}.{key}: expected a local path for a run on this machine. Received: {text}. '
+          'Compile for Kubeflow to run on gs://: sightline compile CONFIG --pipeline-root gs://...')
+    branch[key] = str((base / pathlib.Path(text).expanduser()).resolve())
+
+
+def _explain(source: str, problem) -> str:
+  location = [part for part in problem['loc'] if part != 'schema_path']
+  key = '.'.join(str(part) for part in location)
+  if problem['type'] == 'extra_forbidden':
+    known = known_keys(location[:-1])
+    near = difflib.get_close_matches(str(location[-1]), known, n=1)
+    hint = f' Did you mean {near[0]}?' if near else ''
+    return f'{source}: unknown key {key}. Known: {", ".join(known)}.{hint}'
+  if problem['type'] == 'missing':
+    return f'{source}: {key} is missing. Expected: a value for it.'
+  if problem['type'] == 'value_error':
+    return f'{source}: {key}: {problem["ctx"]["error"]}.'
+  expected = problem['msg'].removeprefix('Input ')
+  return f'{source}: {key} {expected}. Received: {problem["input"]!r}.'
+
+
+def known_keys(location: Iterable) -> list[str]:
+  """Returns the keys that a section of the tree accepts."""
+  node: type[pydantic.BaseModel] = Config
+  for part in location:
+    if isinstance(part, int):
+      continue
+    annotation = next((field.annotation for name, field in node.model_fields.items()
+                       if (field.alias or name) == part), None)
+    node = _section(annotation) or node
+  return [field.alias or name for name, field in node.model_fields.items()]
+
+
+def _section(annotation) -> type[pydantic.BaseModel] | None:
+  if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+    return annotation
+  for inner in typing.get_args(annotation):
+    found = _section(inner)
+    if found:
+      return found
+  return None

@@ -1,0 +1,19 @@
+"""Names of the export's signatures, of their tensors, and of the file that identifies it."""
+
+SERVING_DEFAULT = 'serving_default'
+SERVING_EXAMPLES = 'serving_examples'
+TRANSFORM_FEATURES = 'transform_features'
+ALL = (SERVING_DEFAULT, SERVING_EXAMPLES, TRANSFORM_FEATURES)
+
+# Inputs.
+IMAGE_BYTES = 'image_bytes'  # string [N], encoded JPEG, PNG, GIF or BMP
+EXAMPLES = 'examples'  # string [N], serialised raw tf.Example
+
+# Outputs of serving_default and serving_examples.
+PROBABILITIES = 'probabilities'  # float32 [N, K]
+CLASS_ID = 'class_id'  # int64 [N]
+PREDICTED_LABEL = 'label'  # string [N]
+OUTPUTS = (PROBABILITIES, CLASS_ID, PREDICTED_LABEL)
+
+# In assets.extra of the export: run id, config, labels, weights_sha256.
+IDENTITY_FILE = 'sightline.json'
