@@ -1,0 +1,1 @@
+"""Graph code: decoding, augmentation, preprocessing_fn, backbones, training, export."""

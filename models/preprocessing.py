@@ -1,0 +1,46 @@
+"""Transform's preprocessing_fn: label vocabulary and pixel statistics.
+
+Analysed over train only (the pipeline says so to Transform); images are decoded
+for the statistics and passed through as bytes.
+"""
+
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from models import decoder
+from schemas import features
+
+
+def preprocessing_fn(inputs: dict, custom_config: dict) -> dict[str, tf.Tensor]:
+  """Maps a batch of raw records to transformed ones.
+
+  Args:
+    inputs: raw features by key; `image/encoded` and `label` are string [N].
+    custom_config: `height` and `width` of the model's input, pixels.
+
+  Returns:
+    `label_id` int64 [N], -1 for a label that train does not have;
+    `image/encoded` string [N] as received; `pixel_mean` and `pixel_variance`
+    float32 [N, 3], the same constants in every row: RGB on the 0..1 scale, each
+    train image weighing the same.
+  """
+  images = inputs[features.IMAGE]
+  pixels = decoder.decode_batch(images, custom_config['height'], custom_config['width'])
+  scaled = tf.cast(pixels, tf.float64) / 255.0
+  # float64: the variance is a small difference of two large means.
+  mean = tft.mean(tf.reduce_mean(scaled, axis=[1, 2]), reduce_instance_dims=False)
+  square = tft.mean(tf.reduce_mean(tf.square(scaled), axis=[1, 2]), reduce_instance_dims=False)
+  variance = tf.maximum(square - tf.square(mean), 0.0)
+  rows = tf.shape(images)[0]
+  return {
+      features.LABEL_ID: tft.compute_and_apply_vocabulary(
+          inputs[features.LABEL], vocab_filename=features.LABEL_VOCABULARY),
+      features.IMAGE: images,
+      features.PIXEL_MEAN: _repeat(mean, rows),
+      features.PIXEL_VARIANCE: _repeat(variance, rows),
+  }
+
+
+def _repeat(constant: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+  return tf.ensure_shape(
+      tf.tile(tf.cast(constant, tf.float32)[tf.newaxis, :], [rows, 1]), [None, 3])
