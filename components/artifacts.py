@@ -1,0 +1,35 @@
+"""Artifact types of Sightline's own components.
+
+Each TYPE_NAME is an import path: the Kubeflow compiler writes it into the
+pipeline and its container imports the class under it.
+"""
+
+from tfx.types.artifact import Artifact
+
+
+class Quarantine(Artifact):
+  """The rows of the manifest that were not used: quarantine.csv (row, filename, reason, detail)."""
+
+  TYPE_NAME = 'components.Quarantine'
+
+
+class Dataset(Artifact):
+  """What was accepted: manifest.parquet (one row an image) and dataset.json.
+
+  Custom properties: `dataset_sha256` changes with any pixel, label or split and
+  not with row order; `manifest_sha256` is that of the manifest file's bytes.
+  """
+
+  TYPE_NAME = 'components.Dataset'
+
+
+class GateReport(Artifact):
+  """What DataGate looked at when it let the data pass: report.json."""
+
+  TYPE_NAME = 'components.GateReport'
+
+
+class Predictions(Artifact):
+  """predictions.parquet: image id, label, probabilities of candidate and baseline."""
+
+  TYPE_NAME = 'components.Predictions'
