@@ -3,6 +3,7 @@
 import pathlib
 
 import setuptools
+from setuptools.command import build_py
 
 ROOT = pathlib.Path(__file__).resolve().parent
 PACKAGES = ('schemas', 'models', 'serving', 'components', 'pipeline')
@@ -11,6 +12,19 @@ PACKAGES = ('schemas', 'models', 'serving', 'components', 'pipeline')
 def direct_requirements() -> list[str]:
   lines = (ROOT / 'requirements/runtime.in').read_text(encoding='utf-8').splitlines()
   return [line for line in lines if line and not line.startswith('#')]
+
+
+class BuildWithLock(build_py.build_py):
+  """Packages the lock, against which `sightline doctor` compares what is installed.
+
+  A checkout that is installed in place has the lock itself.
+  """
+
+  def run(self) -> None:
+    super().run()
+    if not self.editable_mode:
+      target = pathlib.Path(self.build_lib, 'schemas/requirements.lock')
+      self.copy_file(str(ROOT / 'requirements/runtime.txt'), str(target))
 
 
 setuptools.setup(
@@ -24,9 +38,10 @@ setuptools.setup(
     packages=setuptools.find_packages(
         include=[pattern for name in PACKAGES for pattern in (name, f'{name}.*')]),
     package_data={
-        'schemas': ['*/schema.pbtxt', 'requirements.lock'],
+        'schemas': ['*/schema.pbtxt'],
         'pipeline': ['configs/*.yaml', 'templates/*'],
     },
+    cmdclass={'build_py': BuildWithLock},
     install_requires=direct_requirements(),
     entry_points={'console_scripts': ['sightline=pipeline.__main__:main']},
 )
