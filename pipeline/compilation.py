@@ -1,0 +1,228 @@
+"""Compiles the pipeline for Kubeflow Pipelines v2, and checks the file without a cluster.
+
+Nothing outside this machine is touched: no bucket, no registry, no server. The
+run's code is what the container image holds, so nothing is packed here either.
+
+TFX and kfp are imported inside the functions, as in every module here that the
+command line imports when it starts: they cost seconds.
+"""
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+import pathlib
+import re
+import tempfile
+from typing import Any
+
+import yaml
+
+from schemas.config import Config
+from schemas.errors import ConfigError, RunError
+
+# What Kubeflow accepts as a pipeline's name.
+_NAME = re.compile(r'[a-z][-a-z0-9]{0,127}')
+_SUFFIXES = ('.json', '.yaml', '.yml')
+# The open-source backend reads this version alone; Vertex AI reads it too.
+_SCHEMA_VERSION = '2.1.0'
+
+
+@dataclasses.dataclass(frozen=True)
+class Compiled:
+  """What lies in a compiled file.
+
+  Attributes:
+    path: the file.
+    tasks: names of the steps, sorted.
+    parameters: run parameters that a submission may set, name to default.
+    image: the container image of the components.
+    pipeline_root: where the run writes; empty when the submission says so.
+    resolvers: steps that only Vertex AI can run; the open-source backend
+      refuses any resolver.
+  """
+
+  path: pathlib.Path
+  tasks: tuple[str, ...]
+  parameters: dict[str, Any]
+  image: str
+  pipeline_root: str
+  resolvers: tuple[str, ...]
+
+
+def default_image() -> str:
+  """Returns the name of the image that holds this version of Sightline and its lock.
+
+  TFX's own image will not do: it holds another Python and turns Keras 3 off.
+  """
+  return f'sightline:{importlib.metadata.version("sightline")}'
+
+
+def compile_pipeline(
+    config: Config,
+    output: pathlib.Path | str,
+    pipeline_root: str | None = None,
+    image: str | None = None,
+) -> Compiled:
+  """Compiles one experiment.
+
+  Args:
+    config: the experiment; its `run.engine` is taken to be kubeflow.
+    output: the file to write: .yaml is the pipeline alone, which Kubeflow
+      Pipelines and Vertex AI accept; .json wraps it as a job, for Vertex AI.
+    pipeline_root: where the run writes, such as gs://bucket/path; without it
+      the submission has to say so.
+    image: the container image; by default `default_image()`.
+
+  Returns:
+    What the file holds, read back from it.
+
+  Raises:
+    ConfigError: the name, the root or the file name cannot be used there.
+    RunError: the compiled file does not pass the check; nothing is written.
+  """
+  output = pathlib.Path(output)
+  if output.suffix not in _SUFFIXES:
+    raise ConfigError(f'--output: expected a name that ends in {", ".join(_SUFFIXES)}. '
+                      f'Received: {output}.')
+  try:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the target, so that the last step is a rename: a reader sees the
+    # whole file or none.
+    with tempfile.TemporaryDirectory(prefix='.compile-', dir=output.parent) as folder:
+      draft = pathlib.Path(folder, output.name)
+      pipeline = kubeflow_pipeline(config, pipeline_root)
+      job = kubeflow_runner(draft, image).run(pipeline, write_out=False)
+      _set_defaults(job, pipeline)
+      _write(job, draft)
+      compiled = read_compiled(draft)
+      os.replace(draft, output)
+  except OSError as error:
+    raise ConfigError(f'--output: expected a folder that can be written. Received: {output} '
+                      f'({error.strerror or error}).') from error
+  return dataclasses.replace(compiled, path=output, pipeline_root=pipeline_root or '')
+
+
+def kubeflow_pipeline(config: Config, pipeline_root: str | None = None):
+  """Returns the TFX pipeline of one experiment as Kubeflow runs it.
+
+  Raises:
+    ConfigError: the name or the root cannot be used there.
+  """
+  if not _NAME.fullmatch(config.name):
+    raise ConfigError(
+        'name: Kubeflow expects a lower-case letter, then lower-case letters, digits and '
+        f'dashes. Received: {config.name}. Rename the experiment, or: --set name=...')
+  if pipeline_root and '://' in pipeline_root and not pipeline_root.startswith('gs://'):
+    raise ConfigError(
+        f'--pipeline-root: expected gs:// or a path shared by all pods. Received: {pipeline_root}. '
+        'TensorFlow has no file system for other schemes.')
+  from pipeline import create_pipeline
+
+  run = config.run.model_copy(update={'engine': 'kubeflow'})
+  pipeline = create_pipeline.create_pipeline(config.model_copy(update={'run': run}))
+  # The config's own root is a folder of this machine.
+  pipeline.pipeline_info.pipeline_root = pipeline_root or ''
+  return pipeline
+
+
+def kubeflow_runner(output: pathlib.Path | str, image: str | None = None):
+  """Returns TFX's runner, which writes `output` when its `run` is called."""
+  from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
+
+  output = pathlib.Path(output)
+  return kubeflow_v2_dag_runner.KubeflowV2DagRunner(
+      kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(
+          default_image=image or default_image(), use_pipeline_spec_2_1=True),
+      output_dir=str(output.parent), output_filename=output.name)
+
+
+def read_compiled(path: pathlib.Path) -> Compiled:
+  """Reads a compiled file and checks it as strictly as that is possible offline.
+
+  Raises:
+    RunError: it cannot be read, or `check_job` or kfp's own loader refuses it.
+  """
+  try:
+    tree = yaml.safe_load(path.read_text(encoding='utf-8'))
+  except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    raise RunError(f'{path}: expected a compiled pipeline. Received: {error}') from error
+  job = tree if 'pipelineSpec' in tree else {'pipelineSpec': tree}
+  check_job(job, str(path))
+  spec = job['pipelineSpec']
+  executors = spec['deploymentSpec']['executors']
+  images = {executor['container']['image'] for executor in executors.values()
+            if 'container' in executor}
+  if len(images) != 1:
+    raise RunError(f'{path}: expected one container image. Received: {sorted(images)}.')
+  inputs = spec['root'].get('inputDefinitions', {}).get('parameters', {})
+  return Compiled(
+      path=path,
+      tasks=tuple(sorted(spec['root']['dag']['tasks'])),
+      parameters={name: value.get('defaultValue') for name, value in inputs.items()},
+      image=images.pop(),
+      pipeline_root=job.get('runtimeConfig', {}).get('gcsOutputDirectory', ''),
+      resolvers=tuple(sorted(
+          name for name, component in spec['components'].items()
+          if 'resolver' in executors.get(component.get('executorLabel'), {}))))
+
+
+def _set_defaults(job: dict, pipeline) -> None:
+  """Gives each run parameter the default that TFX's compiler leaves out."""
+  from tfx.orchestration import data_types
+
+  inputs = job['pipelineSpec']['root'].get('inputDefinitions', {}).get('parameters', {})
+  for component in pipeline.components:
+    for value in component.exec_properties.values():
+      if isinstance(value, data_types.RuntimeParameter) and value.default is not None:
+        inputs[value.name]['defaultValue'] = value.default
+
+
+def _write(job: dict, path: pathlib.Path) -> None:
+  if path.suffix == '.json':
+    path.write_text(json.dumps(job, indent=1, sort_keys=True), encoding='utf-8')
+    return
+  spec = job['pipelineSpec']
+  header = f'# Pipeline {spec["pipelineInfo"]["name"]}, compiled by Sightline for Kubeflow v2.\n'
+  path.write_text(header + yaml.safe_dump(spec, sort_keys=True), encoding='utf-8')
+
+
+def check_job(job: dict, source: str) -> None:
+  """Refuses a job that Kubeflow's own message types or kfp's loader do not accept.
+
+  A strict parse does not see inside fields of type Struct, where an unknown key
+  passes; the pipeline and its deployment are therefore parsed on their own.
+
+  Args:
+    job: a PipelineJob as plain values.
+    source: stands at the head of each error.
+
+  Raises:
+    RunError: with the part that was refused and why.
+  """
+  import kfp.components
+  from google.protobuf import json_format
+  from kfp.pipeline_spec import pipeline_spec_pb2
+
+  spec = job['pipelineSpec']
+  parts: tuple[tuple[str, dict, Any], ...] = (
+      ('job', job, pipeline_spec_pb2.PipelineJob()),
+      ('pipelineSpec', spec, pipeline_spec_pb2.PipelineSpec()),
+      ('deploymentSpec', spec.get('deploymentSpec', {}),
+       pipeline_spec_pb2.PipelineDeploymentConfig()),
+  )
+  for name, part, message in parts:
+    try:
+      json_format.ParseDict(part, message, ignore_unknown_fields=False)
+    except json_format.ParseError as error:
+      raise RunError(f'{source}: {name}: expected what Kubeflow Pipelines v2 reads. '
+                     f'Received: {error}') from error
+  if spec.get('schemaVersion') != _SCHEMA_VERSION:
+    raise RunError(f'{source}: schemaVersion: expected {_SCHEMA_VERSION}. '
+                   f'Received: {spec.get("schemaVersion")}.')
+  # Through JSON, because the loader takes text and the values hold no other types.
+  text = yaml.safe_dump(json.loads(json.dumps(spec)))
+  try:
+    kfp.components.load_component_from_text(text)
+  except (ValueError, TypeError, KeyError, AttributeError) as error:
+    raise RunError(f'{source}: kfp cannot load it: {error}') from error
