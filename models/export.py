@@ -1,0 +1,102 @@
+"""Exports a trained classifier as the SavedModel that TensorFlow Serving loads.
+
+Through keras.export.ExportArchive: what tf.saved_model.save writes of a Keras 3
+model loads in Python and fails in TensorFlow Serving's session loader.
+"""
+
+import json
+import pathlib
+import shutil
+
+import keras
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from models import decoder
+from schemas import features, signatures, weights_hash
+from schemas.config import Config
+
+
+def export(
+    model: keras.Model,
+    transform: tft.TFTransformOutput,
+    transform_layer,
+    config: Config,
+    labels: list[str],
+    folder: pathlib.Path,
+    run_id: str = '',
+) -> None:
+  """Writes the export with its three signatures and its identity.
+
+  `serving_default` takes encoded images, `serving_examples` serialised raw
+  records; both answer through one inner function. `transform_features` gives the
+  Evaluator its label ids.
+
+  Args:
+    model: float32 [N, height, width, 3], 0..255, to logits float32 [N, K].
+    transform: Transform's output, for the raw feature spec.
+    transform_layer: its transform_features_layer().
+    config: height and width of the input; stored with the export.
+    labels: the K labels by id.
+    folder: where to write; replaced if it exists.
+    run_id: of the run that trained the model.
+  """
+  image = config.image
+  label_table = tf.constant(labels)
+  raw_spec = transform.raw_feature_spec()
+
+  def answer(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+    pixels = decoder.decode_batch(image_bytes, image.height, image.width)
+    probabilities = tf.nn.softmax(model(pixels, training=False))
+    class_id = tf.argmax(probabilities, axis=-1, output_type=tf.int64)
+    return {
+        signatures.PROBABILITIES: probabilities,
+        signatures.CLASS_ID: class_id,
+        signatures.PREDICTED_LABEL: tf.gather(label_table, class_id),
+    }
+
+  def serve_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+    # Only the image is parsed: a client need not know the label.
+    parsed = tf.io.parse_example(
+        examples, {features.IMAGE: tf.io.FixedLenFeature([], tf.string)})
+    return answer(parsed[features.IMAGE])
+
+  def transform_features(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+    transformed = transform_layer(tf.io.parse_example(examples, raw_spec))
+    return {features.LABEL_ID: transformed[features.LABEL_ID]}
+
+  archive = keras.export.ExportArchive()
+  archive.track(model)
+  archive.track(transform_layer)
+  strings = tf.TensorSpec([None], tf.string)
+  archive.add_endpoint(
+      signatures.SERVING_DEFAULT, answer,
+      input_signature=[_named(strings, signatures.IMAGE_BYTES)])
+  archive.add_endpoint(
+      signatures.SERVING_EXAMPLES, serve_examples,
+      input_signature=[_named(strings, signatures.EXAMPLES)])
+  archive.add_endpoint(
+      signatures.TRANSFORM_FEATURES, transform_features,
+      input_signature=[_named(strings, signatures.EXAMPLES)])
+  if folder.exists():
+    shutil.rmtree(folder)
+  archive.write_out(str(folder), verbose=False)
+  write_identity(folder, config, labels, run_id)
+
+
+def write_identity(
+    folder: pathlib.Path, config: Config, labels: list[str], run_id: str
+) -> None:
+  """Writes assets.extra/sightline.json."""
+  extra = folder / 'assets.extra'
+  extra.mkdir(exist_ok=True)
+  (extra / signatures.IDENTITY_FILE).write_text(json.dumps({
+      'run_id': run_id,
+      'config': config.model_dump(mode='json', by_alias=True),
+      'labels': labels,
+      'weights_sha256': weights_hash.weights_sha256(folder),
+  }, indent=2) + '\n', encoding='utf-8')
+
+
+def _named(spec: tf.TensorSpec, name: str) -> tf.TensorSpec:
+  return tf.TensorSpec(spec.shape, spec.dtype, name)

@@ -1,0 +1,115 @@
+"""Batches for training and validation, read from the records that ExampleGen wrote."""
+
+import pathlib
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from models import augmentation, decoder
+from schemas import features
+from schemas.config import AugmentConfig, ImageConfig
+from schemas.errors import TrainingError
+
+# Encoded images are a few tens of kilobytes: this many fit any machine.
+_SHUFFLE_BUFFER = 10_000
+
+
+def record_files(patterns: Sequence[str]) -> list[str]:
+  """Returns the record files that match, in the order of their names.
+
+  Raises:
+    TrainingError: if there is none.
+  """
+  files = sorted(
+      str(path) for pattern in patterns
+      for path in pathlib.Path(pattern).parent.glob(pathlib.Path(pattern).name))
+  if not files:
+    raise TrainingError(f'expected record files. Received: none match {", ".join(patterns)}.')
+  return files
+
+
+def read_records(files: Sequence[str]) -> tf.data.Dataset:
+  """Returns serialised tf.Examples, string [], in file order."""
+  compression = 'GZIP' if all(name.endswith('.gz') for name in files) else ''
+  return tf.data.TFRecordDataset(list(files), compression_type=compression)
+
+
+def parse(raw_feature_spec: dict, transform: Callable) -> Callable:
+  """Returns a map from serialised examples, string [N], to (image bytes, label ids)."""
+
+  def parse_batch(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    transformed = transform(tf.io.parse_example(serialized, raw_feature_spec))
+    return transformed[features.IMAGE], transformed[features.LABEL_ID]
+
+  return parse_batch
+
+
+def batches(
+    files: Sequence[str],
+    parse_batch: Callable,
+    image: ImageConfig,
+    classes: int,
+    batch_size: int,
+) -> tf.data.Dataset:
+  """Returns (pixels, one-hot labels) in file order: what validation sees.
+
+  Pixels are float32 [N, height, width, 3], 0..255; labels float32 [N, classes].
+  """
+  records = read_records(files).batch(batch_size)
+  decoded = _decode(records, parse_batch, image, classes)
+  return decoded.apply(tf.data.experimental.assert_cardinality(
+      steps(files, batch_size))).prefetch(tf.data.AUTOTUNE)
+
+
+def training_batches(
+    files: Sequence[str],
+    parse_batch: Callable,
+    image: ImageConfig,
+    augment: AugmentConfig,
+    classes: int,
+    batch_size: int,
+    seed: int,
+) -> tf.data.Dataset:
+  """Returns shuffled, augmented batches; another order and other changes each epoch.
+
+  The same seed gives the same sequence.
+  """
+  records = read_records(files).shuffle(
+      _SHUFFLE_BUFFER, seed=seed, reshuffle_each_iteration=True).batch(batch_size)
+  seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(
+      2, drop_remainder=True)
+
+  def change(batch: tuple[tf.Tensor, tf.Tensor], batch_seed: tf.Tensor):
+    pixels, labels = batch
+    changes = augmentation.draw(augment, tf.shape(pixels)[0], batch_seed)
+    return augmentation.apply(pixels, changes), labels
+
+  decoded = _decode(records, parse_batch, image, classes)
+  changed = tf.data.Dataset.zip(decoded, seeds).map(
+      change, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+  # Where the length is unknown, Keras asks for a batch too many in each epoch, and
+  # the optimizer counts it as a step.
+  return changed.apply(tf.data.experimental.assert_cardinality(
+      steps(files, batch_size))).prefetch(tf.data.AUTOTUNE)
+
+
+def _decode(
+    records: tf.data.Dataset, parse_batch: Callable, image: ImageConfig, classes: int
+) -> tf.data.Dataset:
+
+  def decode(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    image_bytes, label_ids = parse_batch(serialized)
+    pixels = decoder.decode_batch(image_bytes, image.height, image.width)
+    return pixels, tf.one_hot(label_ids, classes)
+
+  return records.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+def steps(files: Sequence[str], batch_size: int) -> int:
+  """Returns the number of batches in an epoch."""
+  return -(-count_records(files) // batch_size)
+
+
+def count_records(files: Sequence[str]) -> int:
+  """Counts the examples in record files."""
+  return int(read_records(files).reduce(tf.constant(0, tf.int64), lambda total, _: total + 1).numpy())
