@@ -1,0 +1,118 @@
+"""The export: one answer from every signature, in TensorFlow Serving's own loader."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from models import classifier, decoder, export
+from schemas import features, signatures, weights_hash
+from schemas.config import Config
+from schemas.errors import ExportError
+
+# A fresh process, as TensorFlow Serving is one: nothing of the exporting process helps.
+_RUN = '''
+import json, sys
+import numpy as np
+import tensorflow as tf
+folder, images, examples, out = sys.argv[1:]
+images, examples = (np.load(path, allow_pickle=True) for path in (images, examples))
+with tf.compat.v1.Session(graph=tf.Graph()) as session:
+  loaded = tf.compat.v1.saved_model.load(session, ["serve"], folder)
+  answers = {}
+  for name, signature in loaded.signature_def.items():
+    if name.startswith("__"): continue
+    (key, tensor), = signature.inputs.items()
+    feed = images if key == "image_bytes" else examples
+    values = session.run({k: v.name for k, v in signature.outputs.items()}, {tensor.name: feed})
+    answers[name] = {k: [x.decode() if isinstance(x, bytes) else x for x in v.tolist()]
+                     for k, v in values.items()}
+json.dump(answers, open(out, "w"))
+'''
+
+
+@pytest.fixture(scope='module')
+def config() -> Config:
+  return Config.model_validate({
+      'name': 'colours', 'image': {'height': 32, 'width': 32},
+      'model': {'backbone': 'efficientnet_tiny'}})
+
+
+@pytest.fixture(scope='module')
+def exported(config, training_data, tmp_path_factory):
+  mean, variance = training_data.pixel_statistics()
+  model = classifier.build(
+      config.model, config.image, len(training_data.labels), mean, variance)
+  folder = tmp_path_factory.mktemp('export') / 'model'
+  export.export(model, training_data.transform, training_data.transform_layer, config,
+                training_data.labels, folder, 'run-1')
+  return model, folder
+
+
+@pytest.fixture(scope='module')
+def answers(exported, images, training_data, tmp_path_factory):
+  import tensorflow as tf
+  _, folder = exported
+  work = tmp_path_factory.mktemp('answers')
+  np.save(work / 'images.npy', np.array([image for image, _ in images['val']], object))
+  records = [record.numpy() for record in tf.data.TFRecordDataset(training_data.val)]
+  np.save(work / 'examples.npy', np.array(records, object))
+  subprocess.run(
+      [sys.executable, '-c', _RUN, str(folder), str(work / 'images.npy'),
+       str(work / 'examples.npy'), str(work / 'out.json')], check=True, capture_output=True)
+  return json.loads((work / 'out.json').read_text())
+
+
+def test_every_signature_runs_in_the_session_loader(answers):
+  assert sorted(answers) == sorted(signatures.ALL)
+
+
+def test_raw_bytes_and_examples_get_the_same_answer(answers):
+  default, examples = answers['serving_default'], answers['serving_examples']
+  np.testing.assert_allclose(default['probabilities'], examples['probabilities'], atol=1e-6)
+  assert default['label'] == examples['label']
+
+
+def test_the_answer_is_that_of_the_model_on_the_decoded_pixels(answers, exported, images):
+  import tensorflow as tf
+  model, _ = exported
+  pixels = decoder.decode_batch(
+      tf.constant([image for image, _ in images['val']]), 32, 32)
+  expected = tf.nn.softmax(model(pixels, training=False)).numpy()
+  np.testing.assert_allclose(
+      answers['serving_default']['probabilities'], expected, atol=1e-5)
+  assert answers['serving_default']['class_id'] == expected.argmax(axis=1).tolist()
+
+
+def test_labels_and_label_ids_agree_with_the_vocabulary(answers, images, training_data):
+  ids = answers['transform_features'][features.LABEL_ID]
+  assert [training_data.labels[i] for i in ids] == [label for _, label in images['val']]
+
+
+def test_the_identity_names_run_labels_and_weights(exported, training_data):
+  _, folder = exported
+  identity = weights_hash.read_identity(folder)
+  assert identity['run_id'] == 'run-1'
+  assert identity['labels'] == training_data.labels
+  assert identity['config']['image'] == {'height': 32, 'width': 32}
+  assert identity['weights_sha256'] == weights_hash.weights_sha256(folder)
+
+
+def test_the_weights_hash_changes_with_a_byte(exported, tmp_path):
+  import shutil
+  _, folder = exported
+  copy = tmp_path / 'copy'
+  shutil.copytree(folder, copy)
+  assert weights_hash.weights_sha256(copy) == weights_hash.weights_sha256(folder)
+  data = next((copy / 'variables').glob('*.data-*'))
+  content = bytearray(data.read_bytes())
+  content[len(content) // 2] ^= 1
+  data.write_bytes(content)
+  assert weights_hash.weights_sha256(copy) != weights_hash.weights_sha256(folder)
+
+
+def test_a_folder_without_variables_has_no_weights_hash(tmp_path):
+  with pytest.raises(ExportError, match='expected a SavedModel with variables'):
+    weights_hash.weights_sha256(tmp_path)
