@@ -1,0 +1,161 @@
+"""The record of runs, over a real store written as TFX writes it."""
+
+import json
+
+import pytest
+from ml_metadata.metadata_store import metadata_store
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+
+from pipeline import lineage
+from schemas.errors import RunError
+
+
+class Store:
+  """Writes executions, artifacts and events the way TFX does."""
+
+  def __init__(self, root):
+    self.root = root
+    connection = mlmd.ConnectionConfig()
+    connection.sqlite.filename_uri = str(root / lineage.DATABASE)
+    connection.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
+    self.store = metadata_store.MetadataStore(connection)
+    self.contexts = {}
+
+  def artifact(self, type_name, uri, **properties):
+    key = self.store.put_artifact_type(mlmd.ArtifactType(name=type_name))
+    artifact = mlmd.Artifact(type_id=key, uri=uri)
+    for name, value in properties.items():
+      field = 'int_value' if isinstance(value, int) else 'string_value'
+      setattr(artifact.custom_properties[name], field, value)
+    return self.store.put_artifacts([artifact])[0]
+
+  def context(self, type_name, name):
+    if name not in self.contexts:
+      key = self.store.put_context_type(mlmd.ContextType(name=type_name))
+      self.contexts[name] = self.store.put_contexts([mlmd.Context(type_id=key, name=name)])[0]
+    return self.contexts[name]
+
+  def execution(self, run, component, inputs=(), outputs=(), state='COMPLETE', baseline=()):
+    key = self.store.put_execution_type(mlmd.ExecutionType(name=f'a.b.{component}'))
+    execution = mlmd.Execution(
+        type_id=key, last_known_state=mlmd.Execution.State.Value(state))
+    execution = self.store.put_executions([execution])[0]
+    events = [(artifact, mlmd.Event.INPUT, 'input') for artifact in inputs]
+    events += [(artifact, mlmd.Event.INPUT, 'baseline_model') for artifact in baseline]
+    events += [(artifact, mlmd.Event.OUTPUT, 'output') for artifact in outputs]
+    for artifact, kind, name in events:
+      event = mlmd.Event(artifact_id=artifact, execution_id=execution, type=kind)
+      event.path.steps.add(key=name)
+      event.path.steps.add(index=0)
+      self.store.put_events([event])
+    self.store.put_attributions_and_associations([], [
+        mlmd.Association(execution_id=execution, context_id=self.context(kind, name))
+        for kind, name in (('pipeline_run', run), ('node', f'fruit.{component}'))])
+
+  def whole_run(self, run, dataset, version, baseline=()):
+    """One run from the data to a version; returns the id of its model."""
+    examples = self.artifact('Examples', f'/{run}/examples')
+    data = self.artifact('components.Dataset', f'/{run}/dataset', dataset_sha256=dataset,
+                         manifest_sha256=f'manifest of {dataset}')
+    model = self.artifact('Model', f'/{run}/model')
+    blessing = self.artifact('ModelBlessing', f'/{run}/blessing', blessed=1)
+    pushed = self.artifact('PushedModel', f'/{run}/pushed', pushed_version=version)
+    self.execution(run, 'ImageExampleGen', [], [examples, data])
+    self.execution(run, 'Trainer', [examples], [model])
+    self.execution(run, 'Evaluator', [examples, model], [blessing], baseline=baseline)
+    self.execution(run, 'Publisher', [model, blessing], [pushed])
+    return [examples, data], model, [blessing], pushed
+
+
+@pytest.fixture
+def root(tmp_path):
+  store = Store(tmp_path)
+  data, model, _, _ = store.whole_run('first-run', 'red', '1')
+  second_data, second_model, blessing, pushed = store.whole_run(
+      'second-run', 'blue', '2', baseline=[model])
+  # The third run takes everything over from the second.
+  store.execution('third-run', 'ImageExampleGen', [], second_data, 'CACHED')
+  store.execution('third-run', 'Trainer', second_data[:1], [second_model], 'CACHED')
+  store.execution('third-run', 'Evaluator', [second_model], blessing, 'CACHED', [model])
+  store.execution('third-run', 'Publisher', [second_model], [pushed], 'CACHED')
+  store.execution('fourth-run', 'ImageExampleGen', [], [], 'FAILED')
+  summary = tmp_path / 'second-run' / lineage.SUMMARY
+  summary.parent.mkdir()
+  summary.write_text(json.dumps({'accuracy': {'value': 0.985, 'n': 200}, 'verdict': 'blessed'}))
+  return tmp_path
+
+
+def test_runs_have_state_version_and_what_their_summary_says(root):
+  rows = {run.run_id: run for run in lineage.Record(root).runs()}
+  assert {name: (run.state, run.version, run.accuracy, run.verdict)
+          for name, run in rows.items()} == {
+              'first-run': ('complete', '1', None, ''),
+              'second-run': ('complete', '2', 0.985, 'blessed'),
+              'third-run': ('cached', '2', None, ''),
+              'fourth-run': ('failed', '', None, ''),
+          }
+
+
+def test_runs_are_newest_first(root):
+  started = [run.started for run in lineage.Record(root).runs()]
+  assert started == sorted(started, reverse=True)
+
+
+def test_a_version_leads_to_its_own_data_and_not_to_that_of_the_baseline(root):
+  found = lineage.Record(root).show('2')
+  assert found.run_id == 'second-run'
+  assert found.facts['dataset_sha256'] == 'blue'
+  assert found.facts['manifest_sha256'] == 'manifest of blue'
+  assert found.facts['model'] == '/second-run/model'
+  assert found.facts['ModelBlessing'] == 'blessed'
+  assert found.facts['compared with'] == '/first-run/model'
+  assert [step.component for step in found.steps] == [
+      'ImageExampleGen', 'Trainer', 'Evaluator', 'Publisher']
+  assert {step.run_id for step in found.steps} == {'second-run'}
+
+
+def test_a_first_version_was_compared_with_nothing(root):
+  facts = lineage.Record(root).show('1').facts
+  assert facts['dataset_sha256'] == 'red'
+  assert 'compared with' not in facts
+
+
+def test_a_cached_run_leads_to_the_run_that_did_the_work(root):
+  found = lineage.Record(root).show('third')
+  assert (found.run_id, found.version) == ('third-run', '2')
+  assert {step.run_id for step in found.steps} == {'second-run'}
+
+
+@pytest.mark.parametrize('name', ['7', 'f', 'nothing'])
+def test_an_unknown_or_ambiguous_name_lists_what_there_is(root, name):
+  with pytest.raises(RunError, match='expected a version.*1, 2.*first-run'):
+    lineage.Record(root).show(name)
+
+
+def test_a_root_without_a_store_says_how_to_get_one(tmp_path):
+  with pytest.raises(RunError, match='sightline run'):
+    lineage.Record(tmp_path)
+  assert not (tmp_path / lineage.DATABASE).exists()
+
+
+def test_a_file_that_is_no_store_is_named(tmp_path):
+  (tmp_path / lineage.DATABASE).write_text('not a database')
+  with pytest.raises(RunError, match=lineage.DATABASE):
+    lineage.Record(tmp_path)
+
+
+def test_a_broken_summary_is_named(root):
+  (root / 'second-run' / lineage.SUMMARY).write_text('{')
+  with pytest.raises(RunError, match='second-run'):
+    lineage.Record(root).runs()
+
+
+def test_tables_hold_every_run_and_step(root):
+  import rich.console
+  console = rich.console.Console(width=200, record=True, file=open('/dev/null', 'w'))
+  record = lineage.Record(root)
+  console.print(lineage.render_runs(record.runs()))
+  console.print(lineage.render_lineage(record.show('2')))
+  text = console.export_text()
+  for word in ('fourth-run', 'failed', '98.5%', 'manifest of blue', 'ImageExampleGen'):
+    assert word in text
