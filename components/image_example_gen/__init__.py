@@ -1,0 +1,1 @@
+"""Images and labels into checked, measured and split tf.Examples."""

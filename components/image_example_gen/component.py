@@ -1,0 +1,80 @@
+"""ImageExampleGen: images and labels into checked, measured and split tf.Examples."""
+
+import components
+from components.image_example_gen import component_keys as keys
+from components.image_example_gen import driver, executor
+from schemas.config import DataConfig
+from tfx import types
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.types import standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ExecutionParameter
+
+
+class ImageExampleGenSpec(types.ComponentSpec):
+  """ImageExampleGen component spec."""
+
+  INPUTS = {}
+  OUTPUTS = {
+      keys.EXAMPLES: ChannelParameter(type=standard_artifacts.Examples),
+      keys.QUARANTINE: ChannelParameter(type=components.Quarantine),
+      keys.DATASET: ChannelParameter(type=components.Dataset),
+  }
+  PARAMETERS = {
+      keys.CONFIG: ExecutionParameter(type=str),
+      keys.STATE_DIR: ExecutionParameter(type=str),
+      keys.CODE_FINGERPRINT: ExecutionParameter(type=str),
+      keys.DATA_FINGERPRINT: ExecutionParameter(type=str, optional=True),
+      keys.SPAN: ExecutionParameter(type=int, optional=True),
+  }
+
+
+class ImageExampleGen(base_beam_component.BaseBeamComponent):
+  """Decodes every image once to check it, measures, splits and writes it.
+
+  Component `outputs`:
+    - `examples`: standard_artifacts.Examples with the splits train, val and
+      test; keys in schemas/features.py.
+    - `quarantine`: components.Quarantine, quarantine.csv.
+    - `dataset`: components.Dataset, manifest.parquet and dataset.json, with the
+      custom properties `dataset_sha256` and `manifest_sha256`.
+
+  Example:
+
+  ```python
+  example_gen = ImageExampleGen(
+      data=config.data,
+      state_dir=str(config.run.root / 'state'),
+      code_fingerprint=fingerprint_of_the_code)
+  statistics_gen = StatisticsGen(examples=example_gen.outputs['examples'])
+  ```
+  """
+
+  SPEC_CLASS = ImageExampleGenSpec
+  EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
+  DRIVER_CLASS = driver.Driver
+
+  def __init__(self, data: DataConfig, state_dir: str, code_fingerprint: str,
+               data_fingerprint=None, span=None):
+    """Wires the component.
+
+    Args:
+      data: section `data` of the config.
+      state_dir: a folder that outlives the run, for hashes of files, and for
+        quarantine.csv of a run that failed.
+      code_fingerprint: another one runs the component again.
+      data_fingerprint: str or RuntimeParameter, taken as it is; for engines that
+        run no drivers. By default the driver computes it from manifest, images
+        and split lock.
+      span: int or RuntimeParameter; by default 0.
+    """
+    spec = ImageExampleGenSpec(**{
+        keys.CONFIG: data.model_dump_json(by_alias=True),
+        keys.STATE_DIR: state_dir,
+        keys.CODE_FINGERPRINT: code_fingerprint,
+        keys.DATA_FINGERPRINT: data_fingerprint,
+        keys.SPAN: span,
+        keys.EXAMPLES: types.Channel(type=standard_artifacts.Examples),
+        keys.QUARANTINE: types.Channel(type=components.Quarantine),
+        keys.DATASET: types.Channel(type=components.Dataset),
+    })
+    super().__init__(spec=spec)

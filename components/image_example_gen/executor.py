@@ -1,0 +1,48 @@
+"""Reads the component's parameters, has the images ingested, describes the artifacts."""
+
+import pathlib
+from typing import Any
+
+from components.image_example_gen import component_keys as keys
+from components.image_example_gen import ingest
+from schemas import features
+from schemas.config import DataConfig
+from tfx import types
+from tfx.components.example_gen import utils
+from tfx.components.util import examples_utils
+from tfx.dsl.components.base import base_beam_executor
+from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils
+
+
+class Executor(base_beam_executor.BaseBeamExecutor):
+  """Executor of ImageExampleGen."""
+
+  def Do(self, input_dict: dict[str, list[types.Artifact]],
+         output_dict: dict[str, list[types.Artifact]],
+         exec_properties: dict[str, Any]) -> None:
+    """Ingests the images; see component.py for the artifacts and parameters.
+
+    Raises:
+      DataError: the data cannot be used.
+    """
+    del input_dict
+    data = DataConfig.model_validate_json(exec_properties[keys.CONFIG])
+    examples = artifact_utils.get_single_instance(output_dict[keys.EXAMPLES])
+    dataset = artifact_utils.get_single_instance(output_dict[keys.DATASET])
+    outputs = ingest.Outputs(
+        examples={name: pathlib.Path(examples.uri, f'Split-{name}') for name in features.SPLITS},
+        quarantine=pathlib.Path(artifact_utils.get_single_uri(output_dict[keys.QUARANTINE])),
+        dataset=pathlib.Path(dataset.uri))
+    summary = ingest.ingest(
+        data, outputs, pathlib.Path(exec_properties[keys.STATE_DIR]),
+        exec_properties.get(keys.DATA_FINGERPRINT) or '', self._make_beam_pipeline)
+    examples.split_names = artifact_utils.encode_split_names(list(features.SPLITS))
+    examples.span = exec_properties.get(keys.SPAN) or 0
+    # Readers tell by the suffix whether a file is compressed; TFX knows this one name.
+    examples_utils.set_file_format(examples, 'tfrecords_gzip')
+    examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
+    examples.set_string_custom_property(
+        utils.FINGERPRINT_PROPERTY_NAME, exec_properties.get(keys.DATA_FINGERPRINT) or '')
+    for key in (keys.DATASET_SHA256, keys.MANIFEST_SHA256):
+      dataset.set_string_custom_property(key, summary[key])

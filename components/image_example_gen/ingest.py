@@ -1,0 +1,197 @@
+"""From a folder of labelled images to checked and split records: the whole of it, without TFX."""
+
+import json
+import pathlib
+import tempfile
+from typing import NamedTuple
+
+from components.image_example_gen import (
+    fingerprint, lineage, lock, passes, quarantine, split)
+from components.image_example_gen.index import Index
+from components.image_example_gen.manifest import Manifest, open_manifest
+from schemas import features
+from schemas.config import DataConfig
+from schemas.errors import DataError
+
+MANIFEST_FILE = 'manifest.parquet'
+SUMMARY_FILE = 'dataset.json'
+# Below these, figures on val and test swing by several points from split to split.
+FEW_IMAGES = 1000
+FEW_IMAGES_A_CLASS = 20
+ROLES = {
+    features.TRAIN: 'fits the weights, the vocabulary and the pixel statistics',
+    features.VAL: 'early stopping, calibration, thresholds',
+    features.TEST: 'the verdict; never seen in training',
+}
+_NAMED_FILES = 5
+
+
+class Outputs(NamedTuple):
+  """Folders to write to.
+
+  Attributes:
+    examples: of each split.
+    quarantine: gets quarantine.csv.
+    dataset: gets manifest.parquet and dataset.json.
+  """
+
+  examples: dict[str, pathlib.Path]
+  quarantine: pathlib.Path
+  dataset: pathlib.Path
+
+
+def ingest(
+    data: DataConfig, outputs: Outputs, state: pathlib.Path, data_fingerprint: str,
+    make_pipeline: passes.MakePipeline,
+) -> dict:
+  """Checks, measures, splits and writes all images.
+
+  Args:
+    data: where they lie, and what is asked of them.
+    outputs: where the results go.
+    state: a folder that outlives the run: work files, what is remembered of
+      earlier runs, and quarantine.csv of a run that failed.
+    data_fingerprint: as the driver computed it; '' where there was no driver.
+    make_pipeline: makes a Beam pipeline.
+
+  Returns:
+    What dataset.json holds.
+
+  Raises:
+    DataError: the data cannot be used; the text says why and what to do.
+  """
+  missing = data.card.missing()
+  if missing and data.card.required:
+    raise DataError(
+        f'data.card: expected source, owner, licence, access and freshness, as data.card.required '
+        f'is true. Received: nothing for {", ".join(missing)}. Write them into the config.')
+  manifest = open_manifest(data)
+  state.mkdir(parents=True, exist_ok=True)
+  with tempfile.TemporaryDirectory(prefix='ingest-', dir=state) as folder:
+    work = pathlib.Path(folder)
+    index = Index(work / 'index.sqlite3', data.split.seed)
+    try:
+      for found in passes.inspect_all(manifest, work, make_pipeline):
+        index.add(found)
+      index.set_copies_aside()
+      _check_bad_rows(index, manifest, data, state)
+      tallies = _split(index, manifest, data, state, data_fingerprint)
+      quarantine.write(outputs.quarantine, index.findings())
+      groups = passes.write_manifest(outputs.dataset / MANIFEST_FILE, manifest, index.images())
+      changed = passes.write_examples(
+          outputs.dataset / MANIFEST_FILE, groups, manifest, outputs.examples, work, make_pipeline)
+      if changed:
+        raise DataError(
+            f'{changed[0]}: expected the same bytes when read again. Received: others, in '
+            f'{len(changed)} of the images. Wait until nothing writes to {manifest.images}, and '
+            'run again.')
+      summary = _summary(index, manifest, data, tallies)
+    finally:
+      index.close()
+  text = json.dumps(summary, indent=2, ensure_ascii=False) + '\n'
+  (outputs.dataset / SUMMARY_FILE).write_text(text, encoding='utf-8')
+  return summary
+
+
+def _check_bad_rows(index: Index, manifest: Manifest, data: DataConfig,
+                    state: pathlib.Path) -> None:
+  if not index.rows:
+    raise DataError(f'{manifest.name}: expected one row an image. Received: no rows. '
+                    'Add a row with filename and label for each image.')
+  bad = _bad_count(index)
+  if bad <= data.max_bad_fraction * index.rows:
+    return
+  # TFX removes the output folders of a run that failed.
+  path = quarantine.write(state, index.findings())
+  first = []
+  for finding in index.findings(harmless=False):
+    first.append(f'{manifest.name} row {finding.row}: {finding.filename!r} {finding.reason}: '
+                 f'{finding.detail}')
+    if len(first) == _NAMED_FILES:
+      break
+  if bad > len(first):
+    first.append(f'... and {bad - len(first)} more.')
+  raise DataError('\n'.join([
+      *first,
+      f'{bad} of {index.rows} rows are bad ({100 * bad / index.rows:.1f} %); '
+      f'data.max_bad_fraction is {data.max_bad_fraction:g}. All of them: {path}. '
+      'Mend or remove these rows, or raise data.max_bad_fraction.']))
+
+
+def _split(index: Index, manifest: Manifest, data: DataConfig, state: pathlib.Path,
+           data_fingerprint: str) -> dict[str, split.Tally]:
+  path = lock.lock_path(data, manifest)
+  index.lock(lock.read(path))
+  tallies = index.assign(data.split)
+  if len(tallies) < 2:
+    raise DataError(
+        f'{manifest.name}: expected at least two classes. Received: '
+        f'{", ".join(map(repr, tallies)) or "no usable image"}. Add images of another class.')
+  split.check_splits(
+      {name: sum(classes.values()) for name, classes in index.counts().items()}, data.split)
+  lock.write(path, index.locked())
+  with fingerprint.open_state(state) as connection:
+    lineage.Lineage(connection).end(data_fingerprint, lock.content_hash(path))
+  return tallies
+
+
+def _bad_count(index: Index) -> int:
+  return sum(count for reason, count in index.reasons().items()
+             if reason not in quarantine.HARMLESS)
+
+
+def _summary(index: Index, manifest: Manifest, data: DataConfig,
+             tallies: dict[str, split.Tally]) -> dict:
+  total = fingerprint.RowSum()
+  for image, name in index.images():
+    total.add([image.row.filename, image.row.label, name,
+               list(zip(manifest.columns, image.row.columns, strict=True)), image.image_id])
+  counts = index.counts()
+  images = sum(tally.total for tally in tallies.values())
+  bad = _bad_count(index)
+  return {
+      'dataset_sha256': total.hexdigest(),
+      'manifest_sha256': manifest.sha256(),
+      'manifest': data.labels if manifest.path else None,
+      'rows': index.rows,
+      'images': images,
+      'classes': list(tallies),
+      'columns': list(manifest.columns),
+      'splits': {name: sum(counts[name].values()) for name in features.SPLITS},
+      'counts': counts,
+      'roles': ROLES,
+      'split': data.split.model_dump(),
+      'bad': {'count': bad, 'fraction': bad / index.rows, 'limit': data.max_bad_fraction},
+      'quarantined': index.reasons(),
+      'warnings': _warnings(tallies, images),
+      'card': data.card.model_dump(exclude={'required'}),
+      'missing_card_fields': data.card.missing(),
+  }
+
+
+def _warnings(tallies: dict[str, split.Tally], images: int) -> list[str]:
+  warnings = []
+  if images < FEW_IMAGES:
+    warnings.append(f'{images} images; below {FEW_IMAGES} the figures on val and test are rough.')
+  few = [label for label, tally in tallies.items() if tally.total < FEW_IMAGES_A_CLASS]
+  if few:
+    warnings.append(f'{len(few)} of {len(tallies)} classes have fewer than {FEW_IMAGES_A_CLASS} '
+                    f'images: {_listed(few)}.')
+  small = split.small_classes(tallies)
+  if small:
+    warnings.append(f'{len(small)} classes have fewer than {split.SMALLEST_SPLIT_CLASS} images; '
+                    f'all of them are in train, so nothing judges these classes: '
+                    f'{_listed(small)}.')
+  folded: dict[str, list[str]] = {}
+  for label in tallies:
+    folded.setdefault(' '.join(label.casefold().split()), []).append(label)
+  for labels in folded.values():
+    if len(labels) > 1:
+      warnings.append('labels that differ by case or blanks alone are taken as different classes: '
+                      f'{_listed(labels)}.')
+  return warnings
+
+
+def _listed(names: list[str]) -> str:
+  shown = ', '.join(map(repr, names[:_NAMED_FILES]))
+  return shown if len(names) <= _NAMED_FILES else f'{shown} and {len(names) - _NAMED_FILES} more'

@@ -1,0 +1,85 @@
+"""One look at one file: can it be used, and what does it look like."""
+
+import functools
+import hashlib
+import pathlib
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from components.image_example_gen import measurements, quarantine
+from components.image_example_gen.manifest import FileError, Manifest, Row
+from models import decoder, image_file
+
+# Far above any photo; a protocol buffer ends at 2 GiB.
+MAX_BYTES = 1 << 28
+
+
+class Inspected(NamedTuple):
+  """A manifest row and what its file turned out to be.
+
+  Attributes:
+    row: as in the manifest; `reason` is set where the file cannot be used.
+    image_id: sha256 of the file's bytes, hex; '' where there is no file.
+    format: one of models.image_file.FORMATS.
+    width: pixels.
+    height: pixels.
+    bytes: size of the file.
+    measured: of the decoded pixels.
+  """
+
+  row: Row
+  image_id: str = ''
+  format: str = ''
+  width: int = 0
+  height: int = 0
+  bytes: int = 0
+  measured: measurements.Measurements = measurements.Measurements(0.0, 0.0, 0.0)
+
+
+def inspect_row(manifest: Manifest, row: Row) -> Inspected:
+  """Reads, checks, decodes and measures the file of one row."""
+  if row.reason:
+    return Inspected(row)
+  try:
+    data = read_file(manifest.locate(row.filename))
+  except FileError as error:
+    return _bad(row, error.reason, str(error))
+  except OSError as error:
+    return _bad(row, quarantine.UNREADABLE, str(error))
+  if data is None:
+    return _bad(row, quarantine.TOO_MANY_BYTES, f'expected at most {MAX_BYTES} bytes.')
+  try:
+    header = image_file.inspect(data)
+  except image_file.ImageFileError as error:
+    return _bad(row, error.reason, str(error))
+  try:
+    pixels = _decode()(data).numpy()
+  except tf.errors.OpError as error:
+    return _bad(row, quarantine.UNDECODABLE, _first_line(error))
+  return Inspected(
+      row, hashlib.sha256(data).hexdigest(), header.format, pixels.shape[1], pixels.shape[0],
+      len(data), measurements.measure(pixels))
+
+
+def read_file(path: pathlib.Path) -> bytes | None:
+  """Returns the file's bytes; None where there are more than MAX_BYTES."""
+  with open(path, 'rb') as stream:
+    data = stream.read(MAX_BYTES + 1)
+  return data if len(data) <= MAX_BYTES else None
+
+
+def _bad(row: Row, reason: str, detail: str) -> Inspected:
+  return Inspected(row._replace(reason=reason, detail=detail))
+
+
+@functools.cache
+def _decode():
+  # Traced once: eager, each of its operations would be dispatched by Python.
+  return tf.function(decoder.decode, input_signature=[tf.TensorSpec([], tf.string)])
+
+
+def _first_line(error: Exception) -> str:
+  message = getattr(error, 'message', str(error)).strip()
+  lines = [line for line in message.splitlines() if line.strip()]
+  return lines[0][:200] if lines else type(error).__name__

@@ -1,0 +1,268 @@
+"""Which files belong to the data set, and what is said about each.
+
+Either labels.csv says so, with the columns filename and label, optionally split
+and any further ones; or the folders do, one a class. Rows are streamed.
+"""
+
+import csv
+import dataclasses
+import functools
+import hashlib
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from schemas import features
+from schemas.config import DataConfig
+from schemas.errors import DataError
+
+FILENAME = 'filename'
+LABEL = 'label'
+SPLIT = 'split'
+
+# Reasons, as they stand in quarantine.csv.
+MALFORMED_ROW = 'malformed_row'
+BLANK_FILENAME = 'blank_filename'
+BLANK_LABEL = 'blank_label'
+UNKNOWN_SPLIT = 'unknown_split'
+OUTSIDE_ROOT = 'outside_root'
+MISSING_FILE = 'missing_file'
+
+_DEFAULT_LABELS = DataConfig().labels
+_IMAGES = 'images'
+# What file managers leave behind; hidden files are passed over as well.
+_LITTER = ('Thumbs.db', 'desktop.ini')
+
+
+class Row(NamedTuple):
+  """One row of the manifest.
+
+  Attributes:
+    number: as a spreadsheet counts, so that the header is row 1; without a CSV,
+      the file's place in the sorted list.
+    filename: relative to the image folder, as written.
+    label: without surrounding blanks.
+    split: train, val, test, or '' where the manifest leaves it open.
+    columns: values of the manifest's further columns, '' where blank.
+    reason: '' or why the row itself cannot be used.
+    detail: the same in words.
+  """
+
+  number: int
+  filename: str
+  label: str
+  split: str = ''
+  columns: tuple[str, ...] = ()
+  reason: str = ''
+  detail: str = ''
+
+
+class FileError(DataError):
+  """A row names a file that cannot be used.
+
+  Attributes:
+    reason: OUTSIDE_ROOT or MISSING_FILE.
+  """
+
+  def __init__(self, reason: str, detail: str):
+    super().__init__(detail)
+    self.reason = reason
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+  """The list of images.
+
+  Attributes:
+    root: the data folder.
+    images: the folder that filenames are relative to.
+    path: of the CSV; None where folders are the classes.
+    columns: names of the further columns.
+  """
+
+  root: pathlib.Path
+  images: pathlib.Path
+  path: pathlib.Path | None
+  columns: tuple[str, ...]
+
+  @property
+  def name(self) -> str:
+    """How error texts call it."""
+    return self.path.name if self.path else str(self.images)
+
+  @property
+  def lock_folder(self) -> pathlib.Path:
+    return self.path.parent if self.path else self.root
+
+  @functools.cached_property
+  def _real_folders(self) -> tuple[pathlib.Path, ...]:
+    return self.root.resolve(), self.images.resolve()
+
+  def rows(self) -> Iterator[Row]:
+    """Yields the rows in order.
+
+    Raises:
+      DataError: the CSV cannot be read to its end.
+    """
+    return self._csv_rows() if self.path else self._folder_rows()
+
+  def sha256(self) -> str:
+    """Returns the hash of the CSV's bytes, or of the list of files without one."""
+    digest = hashlib.sha256()
+    if self.path:
+      with open(self.path, 'rb') as stream:
+        for block in iter(lambda: stream.read(1 << 20), b''):
+          digest.update(block)
+    else:
+      for row in self.rows():
+        digest.update(f'{row.filename}\n'.encode())
+    return digest.hexdigest()
+
+  def locate(self, filename: str) -> pathlib.Path:
+    """Returns the path of an image.
+
+    Raises:
+      FileError: it is no file, or lies outside the data folder, by its name or
+        through a link.
+    """
+    written = pathlib.PurePath(filename)
+    if written.is_absolute() or '..' in written.parts:
+      raise FileError(
+          OUTSIDE_ROOT, f'expected a path below {self.images}. Received: {filename!r}.')
+    try:
+      path = (self.images / written).resolve()
+      found = path.is_file()
+    except (OSError, ValueError, RuntimeError) as error:
+      raise FileError(MISSING_FILE, f'no such file under {self.images}: {error}.') from error
+    # images/ itself may be a link to another disk: its owner made it.
+    if not any(path.is_relative_to(folder) for folder in self._real_folders):
+      raise FileError(OUTSIDE_ROOT, f'expected a file below {self.root}. Received: a link to '
+                                    f'{path}.')
+    if not found:
+      raise FileError(MISSING_FILE, f'not found under {self.images}.')
+    return path
+
+  def _csv_rows(self) -> Iterator[Row]:
+    assert self.path is not None
+    with _reading(self.path) as stream:
+      reader = csv.reader(stream, strict=True)
+      try:
+        header = [name.strip() for name in next(reader)]
+        positions = {name: index for index, name in enumerate(header) if name}
+        further = [positions[name] for name in self.columns]
+        # An empty line is no row, but a spreadsheet counts it.
+        for number, cells in enumerate(reader, start=2):
+          if cells:
+            yield self._csv_row(number, cells, len(header), positions, further)
+      except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(
+            f'{self.path.name} line {reader.line_num + 1}: expected comma-separated values in '
+            f'UTF-8. Received: {error}. Save the file as CSV UTF-8.') from error
+
+  @staticmethod
+  def _csv_row(number: int, cells: list[str], width: int, positions: dict[str, int],
+               further: list[int]) -> Row:
+    padded = cells + [''] * (width - len(cells))
+    row = Row(number, padded[positions[FILENAME]], padded[positions[LABEL]].strip(),
+              padded[positions[SPLIT]].strip().lower() if SPLIT in positions else '',
+              tuple(padded[index].strip() for index in further))
+    if len(cells) != width:
+      return row._replace(reason=MALFORMED_ROW, detail=f'expected {width} values. Received: '
+                                                       f'{len(cells)}.')
+    if not row.filename.strip():
+      return row._replace(reason=BLANK_FILENAME, detail='the filename is blank.')
+    if not row.label:
+      return row._replace(reason=BLANK_LABEL, detail='the label is blank.')
+    if row.split and row.split not in features.SPLITS:
+      return row._replace(split='', reason=UNKNOWN_SPLIT, detail=(
+          f'expected one of {", ".join(features.SPLITS)} or a blank as split. '
+          f'Received: {row.split!r}.'))
+    return row
+
+  def _folder_rows(self) -> Iterator[Row]:
+    number = 0
+    for folder in _class_folders(self.images):
+      for filename in _files(folder):
+        number += 1
+        path = f'{folder.name}/{filename}'
+        legible = path.encode('utf-8', 'backslashreplace').decode()
+        row = Row(number, legible, legible.partition('/')[0].strip())
+        yield row if legible == path else row._replace(
+            reason=MALFORMED_ROW, detail='the name is not UTF-8. Rename the file.')
+
+
+def open_manifest(data: DataConfig) -> Manifest:
+  """Finds the list of images and checks its columns.
+
+  Raises:
+    DataError: there is no such folder, neither a CSV nor class folders, or the
+      CSV lacks a column.
+  """
+  root = data.root
+  if root is None or not root.is_dir():
+    raise DataError(f'data.root: expected a folder of images. Received: {root}, which is none. '
+                    'Name it with --data-root DIR or data.root.')
+  images = root / _IMAGES if (root / _IMAGES).is_dir() else root
+  path = root / data.labels
+  if path.is_file():
+    return Manifest(root, images, path, _further_columns(path, data.slice_columns))
+  if data.labels == _DEFAULT_LABELS and _class_folders(images):
+    if data.slice_columns:
+      raise _unknown_slice_column(data.slice_columns[0], str(images), ())
+    return Manifest(root, images, None, ())
+  raise DataError(
+      f'{path}: expected a CSV with the columns {FILENAME},{LABEL}. Received: no such file'
+      f'{"" if data.labels != _DEFAULT_LABELS else f", and no class folders in {images}"}. '
+      'Write one row an image, or put the images of each class into a folder named by it.')
+
+
+def _further_columns(path: pathlib.Path, slice_columns: tuple[str, ...]) -> tuple[str, ...]:
+  with _reading(path) as stream:
+    try:
+      header = [name.strip() for name in next(csv.reader(stream, strict=True), [])]
+    except (csv.Error, UnicodeDecodeError) as error:
+      raise DataError(f'{path.name} line 1: expected column names in UTF-8. '
+                      f'Received: {error}. Save the file as CSV UTF-8.') from error
+  for needed in (FILENAME, LABEL):
+    if needed not in header:
+      raise DataError(
+          f'{path.name} row 1: expected the columns {FILENAME} and {LABEL}. Received: '
+          f'{", ".join(header) or "an empty line"}. Name the column {needed} in the first line.')
+  names = [name for name in header if name]
+  twice = sorted({name for name in names if names.count(name) > 1})
+  if twice:
+    raise DataError(f'{path.name} row 1: expected each column once. Received: {twice[0]} '
+                    f'{names.count(twice[0])} times. Rename or remove one.')
+  further = tuple(name for name in names if name not in (FILENAME, LABEL, SPLIT))
+  for name in slice_columns:
+    if name not in further:
+      raise _unknown_slice_column(name, path.name, further)
+  return further
+
+
+def _unknown_slice_column(name: str, source: str, known: tuple[str, ...]) -> DataError:
+  return DataError(
+      f'data.slice_columns: expected columns of {source}: {", ".join(known) or "it has none"}. '
+      f'Received: {name!r}. Correct the name, or add the column.')
+
+
+def _reading(path: pathlib.Path):
+  try:
+    return open(path, encoding='utf-8-sig', newline='')
+  except OSError as error:
+    raise DataError(f'{path}: expected a readable CSV. Received: {error}. '
+                    'Mend its permissions.') from error
+
+
+def _class_folders(images: pathlib.Path) -> list[pathlib.Path]:
+  return sorted(path for path in images.iterdir()
+                if path.is_dir() and not path.name.startswith('.') and next(_files(path), None))
+
+
+def _files(folder: pathlib.Path) -> Iterator[str]:
+  for parent, folders, names in os.walk(folder):
+    folders[:] = sorted(name for name in folders if not name.startswith('.'))
+    for name in sorted(names):
+      if not name.startswith('.') and name not in _LITTER:
+        yield pathlib.Path(parent, name).relative_to(folder).as_posix()
