@@ -1,0 +1,120 @@
+"""Asks a model server about image files, by TensorFlow Serving's REST API."""
+
+import base64
+import dataclasses
+import pathlib
+from collections.abc import Iterable
+from typing import Any
+
+import httpx
+
+from models import image_file
+from schemas import signatures
+from schemas.errors import ServingError
+
+_LOOPBACK = ('127.0.0.1', 'localhost', '::1')
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+  """What the server said about one file.
+
+  Attributes:
+    path: of the file.
+    label: the most likely class.
+    class_id: its number.
+    probability: its probability, 0..1.
+    probabilities: of every class, by number.
+    model_version: that answered; '' where the server does not say.
+    model_sha256: of its weights; '' where the server does not say.
+  """
+
+  path: pathlib.Path
+  label: str
+  class_id: int
+  probability: float
+  probabilities: tuple[float, ...]
+  model_version: str = ''
+  model_sha256: str = ''
+
+
+def predict(
+    files: Iterable[pathlib.Path | str],
+    url: str,
+    model_name: str,
+    timeout_seconds: float = 30.0,
+) -> list[Prediction]:
+  """Sends each file to a server.
+
+  Args:
+    files: images.
+    url: of the server, such as http://127.0.0.1:8501.
+    model_name: that it serves.
+    timeout_seconds: for one answer.
+
+  Returns:
+    One Prediction a file, in their order.
+
+  Raises:
+    DataError: a file is no image that can be sent; its header is looked at here.
+    ServingError: a file cannot be read, the server is not there, or it refused.
+  """
+  # A proxy of the environment does not lead to this machine.
+  try:
+    environment = httpx.URL(url).host not in _LOOPBACK
+  except httpx.InvalidURL as error:
+    raise ServingError(
+        f'{url}: expected a URL such as http://127.0.0.1:8501. Received: {error}.') from error
+  with httpx.Client(base_url=url, timeout=timeout_seconds, trust_env=environment) as client:
+    return [_predict_one(client, pathlib.Path(path), model_name) for path in files]
+
+
+def _predict_one(client: httpx.Client, path: pathlib.Path, model_name: str) -> Prediction:
+  try:
+    data = path.read_bytes()
+  except OSError as error:
+    raise ServingError(
+        f'{path}: expected a readable image file. Received: {error}.') from error
+  try:
+    image_file.inspect(data)
+  except image_file.ImageFileError as error:
+    raise image_file.ImageFileError(error.reason, f'{path}: {error}', '') from error
+  response = _post(client, f'/v1/models/{model_name}:predict',
+                   {'instances': [{'b64': base64.b64encode(data).decode()}]}, str(path))
+  try:
+    row = response.json()['predictions'][0]
+    probabilities = tuple(float(value) for value in row[signatures.PROBABILITIES])
+    class_id = int(row[signatures.CLASS_ID])
+    return Prediction(
+        path, str(row[signatures.PREDICTED_LABEL]), class_id, probabilities[class_id],
+        probabilities, response.headers.get('x-model-version', ''),
+        response.headers.get('x-model-sha256', ''))
+  except (ValueError, KeyError, IndexError, TypeError) as error:
+    raise ServingError(
+        f'{client.base_url}: expected the answer of a Sightline model. '
+        f'Received: {response.text[:200]}') from error
+
+
+def _post(client: httpx.Client, path: str, body: Any, subject: str) -> httpx.Response:
+  try:
+    response = client.post(path, json=body)
+  except httpx.ConnectError as error:
+    raise ServingError(
+        f'{client.base_url}: expected a model server. Received: {error}. '
+        'Start one with: sightline serve') from error
+  except httpx.HTTPError as error:
+    raise ServingError(
+        f'{client.base_url}: expected an answer about {subject}. '
+        f'Received: {type(error).__name__} {error}.') from error
+  if response.status_code != 200:
+    raise ServingError(
+        f'{client.base_url}: {subject} was refused with HTTP {response.status_code}: '
+        f'{_error_text(response)}')
+  return response
+
+
+def _error_text(response: httpx.Response) -> str:
+  try:
+    return str(response.json()['error'])
+  except (ValueError, KeyError, TypeError):
+    return response.text[:200]

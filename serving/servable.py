@@ -1,0 +1,123 @@
+"""One loaded SavedModel, run as TensorFlow Serving runs it.
+
+The loader of TensorFlow Serving works on graphs and sessions, and so does this
+one: an export that it could not run ("Could not find variable ...") fails here
+too, where tf.saved_model.load would not notice.
+"""
+
+import contextlib
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
+
+from schemas.errors import ExportError, ServingError
+from schemas.weights_hash import weights_sha256
+
+# The saver's own entry among the signatures.
+_INIT_SIGNATURE = '__saved_model_init_op'
+
+
+class Servable:
+  """A SavedModel in a session of its own.
+
+  `run` may be called from many threads at once.
+
+  Attributes:
+    path: the folder with saved_model.pb.
+    signatures: SignatureDefs by name, as the export declares them.
+    weights_sha256: of the variables; '' for a model without any.
+  """
+
+  def __init__(self, path: pathlib.Path | str):
+    """Loads the export.
+
+    Raises:
+      ExportError: the folder holds no SavedModel that a session can load.
+    """
+    self.path = pathlib.Path(path)
+    self.weights_sha256 = _hash_or_empty(self.path)
+    self._session = tf.compat.v1.Session(graph=tf.Graph())
+    try:
+      with self._session.graph.as_default():
+        meta_graph = tf.compat.v1.saved_model.load(
+            self._session, [tf.saved_model.SERVING], str(self.path))
+      self.signatures: dict[str, meta_graph_pb2.SignatureDef] = {
+          name: signature for name, signature in meta_graph.signature_def.items()
+          if name != _INIT_SIGNATURE}
+      # Built here, not at the first request: each costs an optimisation of the graph.
+      self._calls = {name: _callable(self._session, signature)
+                     for name, signature in self.signatures.items()}
+    except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
+      self._session.close()
+      raise ExportError(
+          f'{self.path}: expected a SavedModel that a session can load. Received: {error} '
+          'Export the model again.') from error
+
+  def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
+    """Returns the SignatureDef of that name.
+
+    Raises:
+      ServingError: there is none.
+    """
+    if name not in self.signatures:
+      raise ServingError(
+          f'{self.path}: expected one of the signatures {", ".join(sorted(self.signatures))}. '
+          f'Received: {name}.')
+    return self.signatures[name]
+
+  def run(self, signature_name: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Runs one signature.
+
+    Args:
+      signature_name: one of `signatures`.
+      inputs: an array for each input of the signature; of bytes objects (dtype
+        object) where the signature wants strings.
+
+    Returns:
+      An array for each output of the signature.
+
+    Raises:
+      ServingError: there is no such signature, or an input is missing.
+      tf.errors.OpError: the graph refused the values, as InvalidArgumentError
+        does for bytes that are no image.
+    """
+    signature = self.signature(signature_name)
+    missing = sorted(set(signature.inputs) - set(inputs))
+    if missing:
+      raise ServingError(
+          f'{signature_name}: expected the inputs {", ".join(sorted(signature.inputs))}. '
+          f'Missing: {", ".join(missing)}.')
+    arrays = [np.asarray(inputs[key], numpy_dtype(signature.inputs[key]))
+              for key in sorted(signature.inputs)]
+    outputs = self._calls[signature_name](*arrays)
+    return dict(zip(sorted(signature.outputs), outputs, strict=True))
+
+  def close(self) -> None:
+    """Frees the session; `run` fails from here on."""
+    self._session.close()
+
+
+def numpy_dtype(info: meta_graph_pb2.TensorInfo) -> np.dtype:
+  """Returns the dtype in which a tensor is fed; object for strings."""
+  return np.dtype(tf.dtypes.as_dtype(info.dtype).as_numpy_dtype)
+
+
+def _callable(
+    session: tf.compat.v1.Session,
+    signature: meta_graph_pb2.SignatureDef,
+) -> Callable[..., Sequence[np.ndarray]]:
+  # The public run() and make_callable() compare each shape with the
+  # placeholder's and refuse what TensorFlow Serving takes.
+  options = config_pb2.CallableOptions()
+  options.feed.extend(signature.inputs[key].name for key in sorted(signature.inputs))
+  options.fetch.extend(signature.outputs[key].name for key in sorted(signature.outputs))
+  return session._make_callable_from_options(options)
+
+
+def _hash_or_empty(path: pathlib.Path) -> str:
+  with contextlib.suppress(ExportError):
+    return weights_sha256(path)
+  return ''
