@@ -1,0 +1,72 @@
+"""The Evaluator component."""
+
+from tfx.components.evaluator import component as tfx_evaluator
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.types import channel, standard_artifacts, standard_component_specs
+from tfx.types.component_spec import ChannelParameter, ExecutionParameter
+from tfx.utils import json_utils
+
+import components
+from components.evaluator import executor
+
+PREDICTIONS_KEY = 'predictions'
+CODE_FINGERPRINT_KEY = 'code_fingerprint'
+
+
+class EvaluatorSpec(standard_component_specs.EvaluatorSpec):
+  """TFX's spec with one more output and one more parameter."""
+
+  PARAMETERS = {
+      **standard_component_specs.EvaluatorSpec.PARAMETERS,
+      CODE_FINGERPRINT_KEY: ExecutionParameter(type=str),
+  }
+  OUTPUTS = {
+      **standard_component_specs.EvaluatorSpec.OUTPUTS,
+      PREDICTIONS_KEY: ChannelParameter(type=components.Predictions),
+  }
+
+
+class Evaluator(tfx_evaluator.Evaluator):
+  """Evaluates a candidate with TFMA, against the model in service where there is one.
+
+  Inputs and outputs are those of TFX's Evaluator, and `predictions`: each image
+  of the split with the probabilities of both models.
+
+  ```python
+  evaluator = Evaluator(
+      examples=example_gen.outputs['examples'],
+      model=trainer.outputs['model'],
+      baseline_model=resolver.outputs['model'],
+      eval_config=evaluation.eval_config(config),
+      example_splits=['test'],
+      code_fingerprint=fingerprint,
+  )
+  ```
+  """
+
+  SPEC_CLASS = EvaluatorSpec
+  EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
+
+  def __init__(
+      self,
+      examples: channel.BaseChannel,
+      model: channel.BaseChannel,
+      eval_config,
+      example_splits: list[str],
+      code_fingerprint: str,
+      baseline_model: channel.BaseChannel | None = None,
+  ):
+    spec = EvaluatorSpec(
+        examples=examples,
+        model=model,
+        baseline_model=baseline_model,
+        eval_config=eval_config,
+        fairness_indicator_thresholds='null',
+        example_splits=json_utils.dumps(example_splits),
+        code_fingerprint=code_fingerprint,
+        evaluation=channel.Channel(type=standard_artifacts.ModelEvaluation),
+        blessing=channel.Channel(type=standard_artifacts.ModelBlessing),
+        predictions=channel.Channel(type=components.Predictions),
+    )
+    # TFX's own __init__ builds a spec without the output that is added here.
+    base_beam_component.BaseBeamComponent.__init__(self, spec=spec)

@@ -1,0 +1,69 @@
+"""Executor of the Evaluator."""
+
+import logging
+import pathlib
+
+from tfx.components.evaluator import constants
+from tfx.components.evaluator import executor as tfx_executor
+from tfx.types import artifact_utils, standard_component_specs
+from tfx.utils import io_utils, json_utils, path_utils
+
+from components.evaluator import predictions, verdict
+from schemas import weights_hash
+
+_log = logging.getLogger(__name__)
+
+
+class Executor(tfx_executor.Executor):
+  """Evaluates as TFX does; stores predictions and a verdict in words beside it.
+
+  Where candidate and baseline hold the same weights there is nothing to compare:
+  the model that was blessed before is judged alone, and the verdict says so.
+  """
+
+  def Do(self, input_dict, output_dict, exec_properties) -> None:  # noqa: N802 - TFX's name
+    candidate = _export(input_dict[standard_component_specs.MODEL_KEY])
+    baseline = _export(input_dict.get(standard_component_specs.BASELINE_MODEL_KEY))
+    same = baseline is not None and (
+        weights_hash.weights_sha256(candidate) == weights_hash.weights_sha256(baseline))
+    compared = dict(input_dict)
+    if same:
+      _log.info('candidate and baseline hold the same weights')
+      compared.pop(standard_component_specs.BASELINE_MODEL_KEY)
+    super().Do(compared, output_dict, exec_properties)
+    split, = json_utils.loads(exec_properties[standard_component_specs.EXAMPLE_SPLITS_KEY])
+    patterns = [
+        io_utils.all_files_pattern(uri) for uri in artifact_utils.get_split_uris(
+            input_dict[standard_component_specs.EXAMPLES_KEY], split)]
+    predicted = predictions.write(
+        pathlib.Path(artifact_utils.get_single_uri(output_dict['predictions'])), patterns,
+        candidate, None if same else baseline)
+    evaluation = pathlib.Path(
+        artifact_utils.get_single_uri(output_dict[standard_component_specs.EVALUATION_KEY]))
+    verdict.judge(
+        evaluation, predicted, predictions.labels(candidate), same).write(evaluation)
+    _record(input_dict, output_dict, candidate, same)
+
+
+def _export(artifacts) -> pathlib.Path | None:
+  if not artifacts:
+    return None
+  artifact = artifact_utils.get_single_instance(artifacts)
+  return pathlib.Path(
+      path_utils.serving_model_path(artifact.uri, path_utils.is_old_model_artifact(artifact)))
+
+
+def _record(input_dict, output_dict, candidate: pathlib.Path, same: bool) -> None:
+  """Notes on the artifacts which model they speak of."""
+  model = artifact_utils.get_single_instance(input_dict[standard_component_specs.MODEL_KEY])
+  predicted = artifact_utils.get_single_instance(output_dict['predictions'])
+  predicted.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, model.id)
+  predicted.set_string_custom_property('weights_sha256', weights_hash.weights_sha256(candidate))
+  if same:
+    # TFX notes the baseline only where it compared with it.
+    blessing = artifact_utils.get_single_instance(
+        output_dict[standard_component_specs.BLESSING_KEY])
+    baseline = artifact_utils.get_single_instance(
+        input_dict[standard_component_specs.BASELINE_MODEL_KEY])
+    blessing.set_int_custom_property(
+        constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY, baseline.id)

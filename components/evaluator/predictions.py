@@ -1,0 +1,101 @@
+"""Runs a model over a split once and stores what it answered."""
+
+import json
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import tensorflow as tf
+
+from models import input_pipeline
+from schemas import features, signatures
+
+FILE = 'predictions.parquet'
+_BATCH = 64
+_SCHEMA = pa.schema([
+    ('image_id', pa.string()),
+    ('label', pa.string()),
+    ('label_id', pa.int64()),
+    ('candidate', pa.list_(pa.float32())),
+    ('baseline', pa.list_(pa.float32())),
+])
+
+
+def write(
+    folder: pathlib.Path,
+    patterns: Sequence[str],
+    candidate: pathlib.Path,
+    baseline: pathlib.Path | None,
+) -> pathlib.Path:
+  """Writes predictions.parquet.
+
+  Args:
+    folder: where to.
+    patterns: of the record files.
+    candidate: its export.
+    baseline: that of the model in service, or None; its column is then null.
+
+  Returns:
+    The file: one row an image in file order; `image_id` and `label` string,
+    `label_id` int64 by the candidate's vocabulary, `candidate` and `baseline`
+    float32 [K] probabilities, each by the vocabulary of the candidate.
+  """
+  path = folder / FILE
+  files = input_pipeline.record_files(patterns)
+  model = tf.saved_model.load(str(candidate))
+  other = tf.saved_model.load(str(baseline)) if baseline else None
+  reorder = _reorder(candidate, baseline) if baseline else None
+  with pq.ParquetWriter(path, _SCHEMA) as writer:
+    for batch in input_pipeline.read_records(files).batch(_BATCH):
+      ids, labels = zip(*_identify(batch), strict=True)
+      rows = {
+          'image_id': ids,
+          'label': labels,
+          'label_id': _label_ids(model, batch),
+          'candidate': list(_probabilities(model, batch)),
+          'baseline': (
+              [reorder(row) for row in _probabilities(other, batch)] if other is not None
+              else [None] * len(ids)),
+      }
+      writer.write_table(pa.table(rows, schema=_SCHEMA))
+  return path
+
+
+def _probabilities(model, batch: tf.Tensor) -> np.ndarray:
+  answer = model.signatures[signatures.SERVING_EXAMPLES](batch)
+  return answer[signatures.PROBABILITIES].numpy()
+
+
+def _label_ids(model, batch: tf.Tensor) -> np.ndarray:
+  answer = model.signatures[signatures.TRANSFORM_FEATURES](batch)
+  return answer[features.LABEL_ID].numpy().reshape(-1)
+
+
+def _identify(batch: tf.Tensor) -> Iterator[tuple[str, str]]:
+  for record in batch.numpy():
+    feature = tf.train.Example.FromString(record).features.feature
+    yield (feature[features.IMAGE_ID].bytes_list.value[0].decode(),
+           feature[features.LABEL].bytes_list.value[0].decode())
+
+
+def _reorder(candidate: pathlib.Path, baseline: pathlib.Path):
+  """Returns a map from the baseline's order of labels to the candidate's.
+
+  A label that one of the two does not know has probability 0.
+  """
+  ours, theirs = (labels(folder) for folder in (candidate, baseline))
+  position = {label: index for index, label in enumerate(theirs)}
+
+  def reorder(row: np.ndarray) -> np.ndarray:
+    return np.array([row[position[label]] if label in position else 0.0 for label in ours],
+                    np.float32)
+
+  return reorder
+
+
+def labels(export: pathlib.Path) -> list[str]:
+  """Returns the labels of an export by id."""
+  identity = pathlib.Path(export, 'assets.extra', signatures.IDENTITY_FILE)
+  return json.loads(identity.read_text(encoding='utf-8'))['labels']

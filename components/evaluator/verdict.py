@@ -1,0 +1,129 @@
+"""The verdict in plain words: what was asked, what was found, and why it is so."""
+
+import dataclasses
+import json
+import pathlib
+
+import numpy as np
+import pyarrow.parquet as pq
+import tensorflow_model_analysis as tfma
+
+from components.evaluator import metrics
+
+FILE = 'verdict.json'
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+  """What the Evaluator decided.
+
+  Attributes:
+    blessed: whether the model may be published.
+    reasons: sentences; for a refusal, each names slice, value and limit.
+    same_as_baseline: candidate and model in service hold the same weights.
+    candidate: figures of metrics.measure.
+    baseline: those of the model in service, on the same images; or None.
+    slices: key, value, n, accuracy and interval of each slice.
+  """
+
+  blessed: bool
+  reasons: list[str]
+  same_as_baseline: bool
+  candidate: dict
+  baseline: dict | None
+  slices: list[dict]
+
+  def write(self, folder: pathlib.Path) -> None:
+    (folder / FILE).write_text(
+        json.dumps(dataclasses.asdict(self), indent=2) + '\n', encoding='utf-8')
+
+
+def judge(
+    evaluation: pathlib.Path,
+    predicted: pathlib.Path,
+    labels: list[str],
+    same_as_baseline: bool,
+) -> Verdict:
+  """Reads TFMA's results and the stored predictions.
+
+  Args:
+    evaluation: where TFMA wrote its results.
+    predicted: predictions.parquet.
+    labels: of the candidate, by id.
+    same_as_baseline: whether the model in service holds the same weights.
+  """
+  result = tfma.load_validation_result(str(evaluation))
+  table = pq.read_table(predicted)
+  truth = table['label_id'].to_numpy()
+  candidate = metrics.measure(truth, _matrix(table['candidate']), labels)
+  baseline = None
+  if table['baseline'].null_count == 0:
+    baseline = metrics.measure(truth, _matrix(table['baseline']), labels)
+  blessed = result.validation_ok
+  if same_as_baseline:
+    reasons = ['The model in service holds the same weights; its verdict stands.'] if blessed else []
+  elif blessed:
+    reasons = [_praise(candidate, baseline)]
+  else:
+    reasons = []
+  reasons += [reason for slice_result in result.metric_validations_per_slice
+              for reason in _refusals(slice_result)]
+  return Verdict(blessed, reasons, same_as_baseline, candidate, baseline,
+                 _slices(evaluation, with_baseline=baseline is not None))
+
+
+def _matrix(column) -> np.ndarray:
+  return np.array(column.to_pylist(), np.float32)
+
+
+def _praise(candidate: dict, baseline: dict | None) -> str:
+  value = candidate['accuracy']['value']
+  if baseline is None:
+    return f'Accuracy {value:.4f} meets the absolute bar; there is no model in service yet.'
+  change = value - baseline['accuracy']['value']
+  return (f'Accuracy {value:.4f} meets the absolute bar and is {change:+.4f} against the model in '
+          'service.')
+
+
+def _refusals(slice_result):
+  name = slice_name(slice_result.slice_key)
+  for failure in slice_result.failures:
+    metric = failure.metric_key.name.removeprefix('sparse_categorical_')
+    value = failure.metric_value.double_value.value
+    threshold = failure.metric_threshold
+    if failure.metric_key.is_diff:
+      limit = threshold.change_threshold.absolute.value
+      yield (f'{metric} on {name} changed by {value:+.4f} against the model in service; at least '
+             f'{limit:+.4f} is asked for (evaluate.max_accuracy_drop).')
+    else:
+      limit = threshold.value_threshold.lower_bound.value
+      key = 'evaluate.min_accuracy' if name == 'all images' else 'evaluate.slice_floors'
+      yield f'{metric} on {name} is {value:.4f}; at least {limit:.4f} is asked for ({key}).'
+
+
+def slice_name(slice_key) -> str:
+  """Returns `all images`, or `key=value` of a TFMA slice key proto."""
+  pairs = [f'{single.column}={_slice_value(single)}' for single in slice_key.single_slice_keys]
+  return ', '.join(pairs) or 'all images'
+
+
+def _slice_value(single) -> str:
+  kind = single.WhichOneof('kind')
+  value = getattr(single, kind) if kind else ''
+  return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _slices(evaluation: pathlib.Path, with_baseline: bool) -> list[dict]:
+  loaded = tfma.load_eval_result(
+      str(evaluation), model_name=tfma.CANDIDATE_KEY if with_baseline else '')
+  rows = []
+  for slice_key, outputs in loaded.slicing_metrics:
+    if not slice_key:
+      continue
+    (column, value), = slice_key
+    figures = outputs['']['']
+    total = int(figures['example_count']['doubleValue'])
+    accuracy = figures['sparse_categorical_accuracy']['doubleValue']
+    rows.append({'key': column, 'value': str(value),
+                 'accuracy': metrics.proportion(round(accuracy * total), total)})
+  return sorted(rows, key=lambda row: (row['key'], row['value']))

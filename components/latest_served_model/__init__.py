@@ -1,0 +1,1 @@
+"""Resolvers: the model in service, and what the Evaluator first predicted for a model."""

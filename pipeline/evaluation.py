@@ -1,0 +1,58 @@
+"""The TFMA config: what the Evaluator measures, slices by and asks for."""
+
+import tensorflow_model_analysis as tfma
+from google.protobuf import text_format
+
+from schemas import features, signatures
+from schemas.config import Config
+
+# TFMA's names of the metrics that work on sparse integer labels.
+ACCURACY = 'SparseCategoricalAccuracy'
+LOSS = 'SparseCategoricalCrossentropy'
+CONFUSION = 'MultiClassConfusionMatrixTable'
+
+
+def slice_keys(config: Config) -> list[str]:
+  """Returns the feature keys that test is sliced by, `label` first."""
+  columns = [features.column(name) for name in config.data.slice_columns]
+  return [features.LABEL, *columns, config.evaluate.bucket]
+
+
+def slice_feature(config: Config, name: str) -> str:
+  """Returns the feature key of a slice as a person writes it in the config."""
+  return features.column(name) if name in config.data.slice_columns else name
+
+
+def eval_config(config: Config) -> tfma.EvalConfig:
+  """Builds the Evaluator's config.
+
+  A plain threshold would bind every slice, so each is written per slice: the
+  overall slice is the empty one. The change threshold counts only where there is
+  a baseline; the absolute bar always does.
+  """
+  evaluate = config.evaluate
+  result = tfma.EvalConfig()
+  spec = result.model_specs.add()
+  spec.signature_name = signatures.SERVING_EXAMPLES
+  spec.preprocessing_function_names.append(signatures.TRANSFORM_FEATURES)
+  spec.label_key = features.LABEL_ID
+  spec.prediction_key = signatures.PROBABILITIES
+  result.slicing_specs.add()
+  for key in slice_keys(config):
+    result.slicing_specs.add().feature_keys.append(key)
+  metrics = result.metrics_specs.add()
+  for name in ('ExampleCount', LOSS, CONFUSION):
+    metrics.metrics.add().class_name = name
+  accuracy = metrics.metrics.add()
+  accuracy.class_name = ACCURACY
+  overall = accuracy.per_slice_thresholds.add()
+  overall.slicing_specs.add()
+  overall.threshold.CopyFrom(text_format.Parse(
+      f'value_threshold {{ lower_bound {{ value: {evaluate.min_accuracy} }} }} '
+      'change_threshold { direction: HIGHER_IS_BETTER '
+      f'absolute {{ value: {-evaluate.max_accuracy_drop} }} }}', tfma.MetricThreshold()))
+  for floor in evaluate.slice_floors:
+    per_slice = accuracy.per_slice_thresholds.add()
+    per_slice.slicing_specs.add().feature_keys.append(slice_feature(config, floor.slice))
+    per_slice.threshold.value_threshold.lower_bound.value = floor.min_accuracy
+  return result
