@@ -111,8 +111,8 @@ class _Endpoint:
     name = urllib.parse.unquote(name)
     wanted = _version_number(version)
     _refuse_label(label)
-    not_found = HttpError(404, 'Servable not found for request: '
-                          + (f'Latest({name})' if wanted is None else f'Specific({name}, {wanted})'))
+    asked = f'Latest({name})' if wanted is None else f'Specific({name}, {wanted})'
+    not_found = HttpError(404, f'Servable not found for request: {asked}')
     if name != self.model_name:
       raise not_found
     parsed = tensor_json.parse_body(body)
