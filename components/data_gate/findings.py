@@ -1,0 +1,115 @@
+"""What breaks the schema, in words: split, feature, values, count and files."""
+
+import pathlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from components.image_example_gen import records
+from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
+
+_SHOWN = 5
+_PARQUET_COLUMNS = {key: name for name, key in
+                    (*records.STRINGS.items(), *records.INTEGERS.items(),
+                     *records.FLOATS.items())}
+
+
+class Offenders(NamedTuple):
+  """Attributes:
+    values: distinct values that the schema does not know, most frequent first.
+    count: rows that hold one.
+    files: up to five of them.
+  """
+
+  values: list
+  count: int
+  files: list[str]
+
+
+def explain(
+    split: str, anomalies: anomalies_pb2.Anomalies, schema: schema_pb2.Schema,
+    manifest: pathlib.Path,
+) -> Iterator[str]:
+  """Yields a line for each anomaly of a split.
+
+  Args:
+    split: its name.
+    anomalies: as ExampleValidator wrote them.
+    schema: that they break.
+    manifest: manifest.parquet, where the files are looked up.
+  """
+  known = {feature.name: feature for feature in schema.feature}
+  for key, info in sorted(anomalies.anomaly_info.items()):
+    name = '/'.join(info.path.step) or key
+    description = ' '.join(
+        reason.description for reason in info.reason) or info.description
+    feature = known.get(name)
+    found = offenders(split, feature, manifest) if feature is not None else None
+    line = f'split {split}, feature {name}: '
+    if found is None or not found.count:
+      yield line + description
+    else:
+      shown = ', '.join(map(repr, found.values[:_SHOWN]))
+      more = len(found.values) - _SHOWN
+      yield (f'{line}expected {_expected(feature)}. Received: '
+             f'{shown}{f" and {more} other values" if more > 0 else ""} in {found.count} '
+             f'{"image" if found.count == 1 else "images"}: {", ".join(found.files)}'
+             f'{" and others" if found.count > len(found.files) else ""}.')
+  if anomalies.HasField('dataset_anomaly_info'):
+    reasons = anomalies.dataset_anomaly_info.reason
+    yield f'split {split}: ' + (' '.join(reason.description for reason in reasons)
+                                or anomalies.dataset_anomaly_info.description)
+
+
+def offenders(split: str, feature: schema_pb2.Feature, manifest: pathlib.Path) -> Offenders | None:
+  """Looks up the rows of a split whose value lies outside the feature's domain.
+
+  Returns:
+    None where the feature has no domain or is no column of the manifest.
+  """
+  column = _PARQUET_COLUMNS.get(feature.name, feature.name)
+  with pq.ParquetFile(manifest) as stream:
+    if column not in stream.schema_arrow.names:
+      return None
+    table = stream.read(columns=list(dict.fromkeys(['path', records.SPLIT, column])))
+  table = table.filter(pc.equal(table[records.SPLIT], split))
+  outside = _outside(table[column], feature)
+  if outside is None:
+    return None
+  table = table.filter(outside)
+  values = sorted(pc.value_counts(table[column]).to_pylist(),
+                  key=lambda entry: (-entry['counts'], entry['values']))
+  return Offenders([entry['values'] for entry in values], table.num_rows,
+                   sorted(table['path'].slice(0, 1000).to_pylist())[:_SHOWN])
+
+
+def _outside(values: pa.ChunkedArray, feature: schema_pb2.Feature) -> pa.ChunkedArray | None:
+  kind = feature.WhichOneof('domain_info')
+  if kind == 'string_domain':
+    allowed = pa.array(list(feature.string_domain.value), pa.string())
+    return pc.invert(pc.is_in(values, value_set=allowed))
+  if kind in ('int_domain', 'float_domain'):
+    domain = getattr(feature, kind)
+    outside = pc.is_null(values)
+    if domain.HasField('min'):
+      outside = pc.or_(outside, pc.less(values, domain.min))
+    if domain.HasField('max'):
+      outside = pc.or_(outside, pc.greater(values, domain.max))
+    return outside
+  return None
+
+
+def _expected(feature: schema_pb2.Feature) -> str:
+  kind = feature.WhichOneof('domain_info')
+  if kind == 'string_domain':
+    values = list(feature.string_domain.value)
+    more = len(values) - 2 * _SHOWN
+    listed = ', '.join(map(repr, values[:2 * _SHOWN])) + (f' and {more} others' if more > 0 else '')
+    return f'one of {listed}'
+  domain = getattr(feature, kind)
+  limits = [f'{word} {getattr(domain, bound):g}' for word, bound in
+            (('at least', 'min'), ('at most', 'max')) if domain.HasField(bound)]
+  return f'a value of {" and ".join(limits)}'

@@ -1,0 +1,1 @@
+"""SchemaGen that infers only what is true of every later batch of images as well."""
