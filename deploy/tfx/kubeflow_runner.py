@@ -1,0 +1,29 @@
+"""Compiles digits.yaml for Kubeflow Pipelines v2 and Vertex AI Pipelines.
+
+  export PATH=<environment>/bin:$PATH
+  tfx pipeline compile --engine=vertex --pipeline_path=deploy/tfx/kubeflow_runner.py
+
+writes pipeline.yaml into the working directory. IMAGE has to hold Sightline and
+its lock, and PIPELINE_ROOT to be a bucket that the cluster can write.
+`sightline compile digits.yaml --output pipeline.yaml` writes the same and
+checks it.
+"""
+
+import pathlib
+
+from pipeline import compilation
+from schemas import loader
+
+CONFIG = pathlib.Path(__file__).resolve().parent / '../../pipeline/configs/digits.yaml'
+IMAGE = compilation.default_image()
+PIPELINE_ROOT = 'gs://<bucket>/digits'
+
+
+def main() -> None:
+  config = loader.load_config(CONFIG)
+  runner = compilation.kubeflow_runner('pipeline.yaml', IMAGE)
+  runner.run(compilation.kubeflow_pipeline(config, PIPELINE_ROOT))
+
+
+if __name__ == '__main__':
+  main()
