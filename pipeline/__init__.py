@@ -1,0 +1,1 @@
+"""Wiring: the pipeline, its runners, the command line and the experiments."""

@@ -1,0 +1,194 @@
+"""The pipeline: every component, in the order in which data flows."""
+
+import hashlib
+import pathlib
+
+from tfx.components.example_validator.component import ExampleValidator
+from tfx.components.statistics_gen.component import StatisticsGen
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.components.trainer.component import Trainer
+from tfx.components.transform.component import Transform
+from tfx.dsl.components.base import base_node, executor_spec
+from tfx.dsl.components.common.resolver import Resolver
+from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import (
+    LatestBlessedModelStrategy)
+from tfx.orchestration import data_types, metadata
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
+from tfx.types import standard_artifacts
+from tfx.types.channel import BaseChannel, Channel
+
+import components
+from components.data_gate.component import DataGate
+from components.evaluator.component import Evaluator
+from components.image_example_gen.component import ImageExampleGen
+from components.publisher.component import Publisher
+from components.resolvers.strategies import FirstPredictionsStrategy, LatestServedModelStrategy
+from components.schema_gen.component import SchemaGen
+from components.schema_gen.statistics import statistics_options
+from components.serving_validator.component import ServingValidator
+from components.trainer import executor as trainer_executor
+from pipeline import evaluation, weights
+from pipeline.code_fingerprint import fingerprint
+from schemas import features
+from schemas.config import Config
+
+# Named in full: Beam's default runner tries to download another engine first.
+BEAM_ARGS = ('--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner',)
+METADATA_FILE = 'metadata.sqlite'
+
+
+def create_pipeline(config: Config) -> Pipeline:
+  """Wires one experiment."""
+  root = _root(config)
+  kubeflow = config.run.engine == 'kubeflow'
+
+  example_gen = ImageExampleGen(
+      data=config.data,
+      state_dir=str(root / 'state'),
+      code_fingerprint=fingerprint(
+          'schemas', 'components.image_example_gen', 'models.decoder', 'models.image_file'),
+      # Kubeflow runs no driver of ours: whoever submits says which data it is.
+      **(_data_parameters() if kubeflow else {}))
+  examples = example_gen.outputs['examples']
+  dataset = example_gen.outputs['dataset']
+
+  statistics_gen = StatisticsGen(examples=examples, stats_options=statistics_options())
+  statistics = statistics_gen.outputs['statistics']
+  schema_gen = _schema_gen(config, statistics)
+  schema = schema_gen.outputs['schema']
+  example_validator = ExampleValidator(statistics=statistics, schema=schema)
+  data_gate = DataGate(
+      anomalies=example_validator.outputs['anomalies'], schema=schema, dataset=dataset,
+      code_fingerprint=fingerprint('components.data_gate'))
+
+  transform = Transform(
+      examples=examples,
+      schema=schema,
+      preprocessing_fn='models.preprocessing.preprocessing_fn',
+      # Nothing is written: images are decoded where they are needed.
+      splits_config=transform_pb2.SplitsConfig(analyze=[features.TRAIN], transform=[]),
+      materialize=False,
+      custom_config={
+          'height': config.image.height,
+          'width': config.image.width,
+          'code_fingerprint': fingerprint(
+              'models.preprocessing', 'models.decoder', 'schemas.features'),
+      })
+  transform.add_upstream_node(data_gate)
+
+  trainer = Trainer(
+      examples=examples,
+      transform_graph=transform.outputs['transform_graph'],
+      schema=schema,
+      run_fn='models.training.run_fn',
+      train_args=trainer_pb2.TrainArgs(splits=[features.TRAIN]),
+      eval_args=trainer_pb2.EvalArgs(splits=[features.VAL]),
+      custom_config=_training_config(config),
+      custom_executor_spec=executor_spec.ExecutorClassSpec(trainer_executor.Executor))
+  model = trainer.outputs['model']
+
+  served_model = _served_model(kubeflow)
+  evaluator = Evaluator(
+      examples=examples,
+      model=model,
+      baseline_model=served_model.outputs['model'],
+      eval_config=evaluation.eval_config(config),
+      example_splits=[features.TEST],
+      code_fingerprint=fingerprint('components.evaluator'))
+  predictions = evaluator.outputs['predictions']
+  nodes: list[base_node.BaseNode] = [
+      example_gen, statistics_gen, schema_gen, example_validator, data_gate, transform, trainer,
+      served_model, evaluator,
+  ]
+  if not kubeflow:
+    first = _first_predictions(model)
+    first.add_upstream_node(evaluator)
+    predictions = first.outputs['predictions']
+    nodes.append(first)
+
+  serving_validator = ServingValidator(
+      model=model, examples=examples, predictions=predictions,
+      config=config.serving_validator,
+      code_fingerprint=fingerprint('serving', 'components.serving_validator'))
+  publisher = Publisher(
+      model=model,
+      model_blessing=evaluator.outputs['blessing'],
+      infra_blessing=serving_validator.outputs['blessing'],
+      push_destination=pusher_pb2.PushDestination(
+          filesystem=pusher_pb2.PushDestination.Filesystem(
+              base_directory=str(_serving_directory(config)))))
+  nodes += [serving_validator, publisher]
+
+  return Pipeline(
+      pipeline_name=config.name,
+      pipeline_root=str(root / 'artifacts'),
+      components=nodes,
+      enable_cache=config.run.cache,
+      metadata_connection_config=metadata.sqlite_metadata_connection_config(
+          str(root / METADATA_FILE)),
+      beam_pipeline_args=list(BEAM_ARGS))
+
+
+def _schema_gen(config: Config, statistics: BaseChannel) -> base_node.BaseNode:
+  if config.data.schema_path:
+    return ImportSchemaGen(schema_file=str(config.data.schema_path))
+  return SchemaGen(
+      statistics=statistics, exclude_splits=[features.VAL, features.TEST],
+      code_fingerprint=fingerprint('components.schema_gen'))
+
+
+def _served_model(kubeflow: bool) -> Resolver:
+  """Returns the resolver of the model that the candidate is compared with."""
+  model = Channel(type=standard_artifacts.Model)
+  blessing = Channel(type=standard_artifacts.ModelBlessing)
+  if kubeflow:
+    # Its compiler knows TFX's own strategies only.
+    resolver = Resolver(
+        strategy_class=LatestBlessedModelStrategy, model=model, model_blessing=blessing)
+  else:
+    resolver = Resolver(
+        strategy_class=LatestServedModelStrategy, model=model, model_blessing=blessing,
+        infra_blessing=Channel(type=standard_artifacts.InfraBlessing))
+  return resolver.with_id('LatestServedModel')
+
+
+def _first_predictions(model: BaseChannel) -> Resolver:
+  return Resolver(
+      strategy_class=FirstPredictionsStrategy, model=model,
+      predictions=Channel(type=components.Predictions)).with_id('FirstPredictions')
+
+
+def _data_parameters() -> dict[str, data_types.RuntimeParameter]:
+  return {
+      'data_fingerprint': data_types.RuntimeParameter(
+          name='data_fingerprint', ptype=str, default=''),
+      'span': data_types.RuntimeParameter(name='span', ptype=int, default=0),
+  }
+
+
+def _training_config(config: Config) -> dict[str, str]:
+  """Returns what run_fn reads; a change in any of it trains anew."""
+  found = weights.resolve(config)
+  return {
+      'config': config.model_dump_json(
+          by_alias=True, include={'name', 'image', 'augment', 'model', 'train'}),
+      'weights': found,
+      'weights_sha256': _sha256(found),
+      'code_fingerprint': fingerprint('models', 'schemas', 'components.trainer'),
+  }
+
+
+def _sha256(path: str) -> str:
+  file = pathlib.Path(path)
+  return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ''
+
+
+def _root(config: Config) -> pathlib.Path:
+  assert config.run.root is not None  # the loader fills it in
+  return config.run.root
+
+
+def _serving_directory(config: Config) -> pathlib.Path:
+  assert config.publish.directory is not None  # the loader fills it in
+  return config.publish.directory / config.model_name

@@ -1,0 +1,242 @@
+"""Runs a pipeline on this machine, one component after the other.
+
+The same launcher, metadata store and cache as TFX's LocalDagRunner, which has no
+callbacks: here a listener hears what starts, what ends and what came from the
+cache. TFX is imported inside the functions, because it takes seconds.
+"""
+
+import contextlib
+import dataclasses
+import datetime
+import fcntl
+import logging
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Iterator
+from typing import Protocol
+
+from schemas.config import Config
+from schemas.errors import ConfigError, RunError, SightlineError
+
+DONE = 'done'
+CACHED = 'cached'
+FAILED = 'failed'
+
+_log = logging.getLogger(__name__)
+
+
+class Listener(Protocol):
+  """Hears what a run does; called on the run's own thread."""
+
+  def planned(self, components: list[str]) -> None: ...
+
+  def started(self, component: str) -> None: ...
+
+  def finished(self, component: str, outcome: str, seconds: float) -> None: ...
+
+
+@dataclasses.dataclass
+class ComponentRun:
+  """One component in one run.
+
+  Attributes:
+    outcome: done, cached or failed.
+    seconds: wall time.
+    execution_id: in the metadata store; None where none was registered.
+  """
+
+  outcome: str
+  seconds: float
+  execution_id: int | None = None
+
+
+@dataclasses.dataclass
+class Run:
+  """One run of an experiment, as far as it came.
+
+  Attributes:
+    run_id: also the name of its folder below the run root.
+    folder: of this run, for logs and summaries.
+    log: everything that the libraries printed.
+    components: by id, in the order in which they ran.
+    error: why it ended early, in words; None where it did not.
+  """
+
+  run_id: str
+  folder: pathlib.Path
+  log: pathlib.Path
+  started: datetime.datetime
+  components: dict[str, ComponentRun] = dataclasses.field(default_factory=dict)
+  seconds: float = 0.0
+  error: str | None = None
+  interrupted: bool = False
+
+
+@contextlib.contextmanager
+def open_run(config: Config) -> Iterator[Run]:
+  """Makes the folder of a new run and holds the run root until it ends.
+
+  Raises:
+    ConfigError: the run root cannot be written.
+    RunError: another run holds it.
+  """
+  root = config.run.root
+  assert root is not None  # the loader fills it in
+  try:
+    (root / 'logs').mkdir(parents=True, exist_ok=True)
+    lock = open(root / 'run.lock', 'w', encoding='utf-8')
+  except OSError as error:
+    raise ConfigError(
+        f'run.root: expected a folder that can be written. Received: {root} ({error.strerror}). '
+        'Name another one: --set run.root=FOLDER') from error
+  with lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+      raise RunError(
+          f'{root}: another run of this experiment is at work there. Wait for it, or give this '
+          'one a root of its own: --set run.root=FOLDER') from error
+    yield _new_run(root)
+
+
+def _new_run(root: pathlib.Path) -> Run:
+  started = datetime.datetime.now()
+  run_id = started.strftime('%Y%m%d-%H%M%S')
+  while (root / run_id).exists():
+    started += datetime.timedelta(seconds=1)
+    run_id = started.strftime('%Y%m%d-%H%M%S')
+  (root / run_id).mkdir()
+  return Run(run_id, root / run_id, root / 'logs' / f'{run_id}.log', started)
+
+
+@contextlib.contextmanager
+def output_to(log: pathlib.Path) -> Iterator[None]:
+  """Sends everything that is printed to the log file, that of C++ code too."""
+  sys.stdout.flush()
+  sys.stderr.flush()
+  saved = [os.dup(descriptor) for descriptor in (1, 2)]
+  with open(log, 'ab') as stream:
+    os.dup2(stream.fileno(), 1)
+    os.dup2(stream.fileno(), 2)
+    handler = logging.StreamHandler(open(os.dup(stream.fileno()), 'w', encoding='utf-8'))
+    handler.setFormatter(logging.Formatter('%(asctime)s %(levelname).1s %(name)s: %(message)s'))
+    logger = logging.getLogger()
+    previous = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+      yield
+    finally:
+      sys.stdout.flush()
+      sys.stderr.flush()
+      logger.removeHandler(handler)
+      logger.setLevel(previous)
+      handler.stream.close()
+      for descriptor, original in zip((1, 2), saved, strict=True):
+        os.dup2(original, descriptor)
+        os.close(original)
+
+
+def execute(config: Config, run: Run, listener: Listener) -> None:
+  """Runs every component of the pipeline, up to the first that fails.
+
+  Args:
+    config: the experiment.
+    run: receives what happened; its folder and log exist.
+    listener: hears it as it happens.
+
+  Raises:
+    SightlineError: a component stopped for a cause that its text names.
+    Exception: a defect, with its traceback in the log.
+  """
+  began = time.monotonic()
+  try:
+    from tfx.dsl.compiler import compiler
+
+    from pipeline.create_pipeline import create_pipeline
+
+    _quiet_libraries()
+    compiled = compiler.Compiler().compile(create_pipeline(config))
+    _launch_all(compiled, run, listener)
+  except KeyboardInterrupt:
+    run.interrupted = True
+    run.error = 'Interrupted. Nothing that was half done will be used; run the same command again.'
+    raise
+  except SightlineError as error:
+    run.error = str(error)
+    raise
+  except Exception as error:
+    _log.exception('the run failed')
+    run.error = f'{type(error).__name__}: {_first_line(error)} (traceback in {run.log})'
+    raise
+  finally:
+    run.seconds = time.monotonic() - began
+
+
+def _launch_all(compiled, run: Run, listener: Listener) -> None:
+  from tfx.dsl.compiler import constants
+  from tfx.orchestration.local import runner_utils
+  from tfx.orchestration.portable import runtime_parameter_utils
+
+  runtime_parameter_utils.substitute_runtime_parameter(
+      compiled, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run.run_id})
+  deployment = runner_utils.extract_local_deployment_config(compiled)
+  nodes = [node.pipeline_node for node in compiled.nodes]
+  listener.planned([node.node_info.id for node in nodes])
+  for node in nodes:
+    name = node.node_info.id
+    listener.started(name)
+    began = time.monotonic()
+    try:
+      outcome, execution_id = _launch(compiled, deployment, node)
+    except BaseException:
+      run.components[name] = ComponentRun(FAILED, time.monotonic() - began)
+      listener.finished(name, FAILED, time.monotonic() - began)
+      raise
+    seconds = time.monotonic() - began
+    run.components[name] = ComponentRun(outcome, seconds, execution_id)
+    listener.finished(name, outcome, seconds)
+    if outcome == FAILED:
+      raise RunError(f'{name} could not be started; the reason is in {run.log}')
+
+
+def _launch(compiled, deployment, node) -> tuple[str, int | None]:
+  from ml_metadata.proto import metadata_store_pb2
+  from tfx.orchestration import metadata
+  from tfx.orchestration.local import runner_utils
+  from tfx.orchestration.portable import launcher
+
+  connection = deployment.metadata_connection_config
+  store = getattr(connection, connection.WhichOneof('connection_config'))
+  name = node.node_info.id
+  info = launcher.Launcher(
+      pipeline_node=node,
+      mlmd_connection=metadata.Metadata(store),
+      pipeline_info=compiled.pipeline_info,
+      pipeline_runtime_spec=compiled.runtime_spec,
+      executor_spec=runner_utils.extract_executor_spec(deployment, name),
+      custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name)).launch()
+  if info is None or info.execution_id is None:
+    return DONE, None
+  with metadata.Metadata(store) as handle:
+    execution, = handle.store.get_executions_by_id([info.execution_id])
+  state = metadata_store_pb2.Execution.State
+  outcomes = {state.CACHED: CACHED, state.COMPLETE: DONE}
+  # The launcher returns, and does not raise, where it cannot resolve an input.
+  return outcomes.get(execution.last_known_state, FAILED), info.execution_id
+
+
+def _quiet_libraries() -> None:
+  """Lets the libraries log to the run's log file through Python's logging."""
+  from absl import logging as absl_logging
+
+  absl_logging.set_verbosity(absl_logging.INFO)
+  absl_logging.use_absl_handler()
+  # It prints a second copy of each line to stderr, which is the same file.
+  logging.getLogger().removeHandler(absl_logging.get_absl_handler())
+
+
+def _first_line(error: BaseException) -> str:
+  return (str(error).strip().splitlines() or [''])[0]

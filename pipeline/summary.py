@@ -1,0 +1,247 @@
+"""The summary of a run: one JSON file that scripts read, and the same in words.
+
+Everything in it comes from the artifacts of the run; what a run that ended early
+never made is null.
+"""
+
+import json
+import os
+import pathlib
+from typing import Any
+
+from pipeline import runner
+from schemas.config import Config
+
+FILE = 'summary.json'
+TEXT_FILE = 'summary.txt'
+
+# What became of the run; the command line's exit code hangs on it.
+PUBLISHED = 'published'
+UNCHANGED = 'unchanged'
+NOT_BLESSED = 'not blessed'
+NOT_SERVABLE = 'not servable'
+STOPPED = 'stopped'
+INTERRUPTED = 'interrupted'
+
+
+def collect(config: Config, run: runner.Run) -> dict[str, Any]:
+  """Gathers the summary of a run that has ended, well or not."""
+  artifacts = _artifacts(config, run)
+  verdict = _json(artifacts, 'Evaluator', 'evaluation', 'verdict.json') or {}
+  gates = _json(artifacts, 'ServingValidator', 'blessing', 'gates.json') or {}
+  training = _json(artifacts, 'Trainer', 'model_run', 'training.json') or {}
+  dataset = _json(artifacts, 'ImageExampleGen', 'dataset', 'dataset.json') or {}
+  pushed = _artifact(artifacts, 'Publisher', 'pushed_model')
+  model = _artifact(artifacts, 'Trainer', 'model')
+  published = _published(pushed, run)
+  root = config.run.root
+  assert root is not None
+  candidate = verdict.get('candidate') or {}
+  return {
+      'name': config.name,
+      'run_id': run.run_id,
+      'started': run.started.isoformat(timespec='seconds'),
+      'seconds': round(run.seconds, 1),
+      'outcome': _outcome(run, verdict, gates, published),
+      'error': run.error,
+      'draft': config.run.draft,
+      'open_questions': _open_questions(config, dataset),
+      'accuracy': candidate.get('accuracy'),
+      'metrics': candidate or None,
+      'verdict': _verdict_word(verdict),
+      'reasons': verdict.get('reasons', []),
+      'baseline': verdict.get('baseline'),
+      'same_as_baseline': verdict.get('same_as_baseline'),
+      'slices': verdict.get('slices', []),
+      'serving': gates or None,
+      'published': published,
+      'model': _model(model, training, gates),
+      'backbone_weights': _backbone_weights(artifacts),
+      'dataset': dataset or None,
+      'components': {
+          name: {'outcome': part.outcome, 'seconds': round(part.seconds, 1)}
+          for name, part in run.components.items()
+      },
+      'answer': None,
+      'paths': {
+          'run_root': str(root),
+          'log': str(run.log),
+          'metadata': str(root / 'metadata.sqlite'),
+          'serving': str(config.publish.directory / config.model_name),
+          'evaluation': _uri(artifacts, 'Evaluator', 'evaluation'),
+          'quarantine': _uri(artifacts, 'ImageExampleGen', 'quarantine'),
+          'curves': _file(artifacts, 'Trainer', 'model_run', 'curves.csv'),
+      },
+  }
+
+
+def write(summary: dict[str, Any], folder: pathlib.Path) -> None:
+  """Writes summary.json and summary.txt, each whole or not at all."""
+  for name, text in ((FILE, json.dumps(summary, indent=2) + '\n'),
+                     (TEXT_FILE, '\n'.join(in_words(summary)) + '\n')):
+    draft = folder / f'.{name}'
+    draft.write_text(text, encoding='utf-8')
+    os.replace(draft, folder / name)
+
+
+def in_words(summary: dict[str, Any]) -> list[str]:
+  """Returns the summary as lines of plain text."""
+  lines = [f'{summary["name"]}, run {summary["run_id"]}: {summary["outcome"]} '
+           f'after {summary["seconds"]:.0f} s']
+  if summary['error']:
+    lines.append(summary['error'])
+  accuracy = summary['accuracy']
+  if accuracy:
+    low, high = accuracy['interval']
+    lines.append(f'accuracy   {accuracy["value"]:.4f} on {accuracy["n"]} test images '
+                 f'(95 % interval {low:.4f} to {high:.4f})')
+  if summary['verdict']:
+    lines.append(f'verdict    {summary["verdict"]}')
+  lines += [f'           {reason}' for reason in summary['reasons']]
+  lines += [f'           {gate}' for gate in failed_gates(summary)]
+  worst = worst_slice(summary)
+  if worst:
+    low, high = worst['accuracy']['interval']
+    lines.append(f'worst slice {worst["key"]}={worst["value"]}: {worst["accuracy"]["value"]:.4f} '
+                 f'(n {worst["accuracy"]["n"]}, {low:.2f} to {high:.2f})')
+  model = summary['model']
+  if model and model['weights']:
+    lines.append(f'model      {model["parameters"]:,} parameters, {model["precision"]["policy"]} '
+                 f'({model["precision"]["reason"]}); {model["weights"]["reason"]}')
+  published = summary['published']
+  if published:
+    lines.append(f'version    {published["version"]} in {published["directory"]}')
+  dataset = summary['dataset']
+  if dataset:
+    lines.append(f'dataset    {dataset.get("dataset_sha256", "")[:16]}')
+    lines += [f'           {warning}' for warning in dataset.get('warnings', [])]
+  lines += [f'DRAFT      {question}' for question in summary['open_questions']]
+  return lines
+
+
+def failed_gates(summary: dict[str, Any]) -> list[str]:
+  """Returns a sentence for each serving gate that was not met."""
+  return [
+      f'{gate["gate"]} is {_figure(gate["value"])} {gate.get("unit") or ""}'.rstrip() +
+      f'; at most {_figure(gate["limit"])} is allowed '
+      f'(serving_validator.{gate["gate"]}). {gate.get("next_step") or ""}'.rstrip()
+      for gate in (summary['serving'] or {}).get('gates', []) if not gate['ok']
+  ]
+
+
+def worst_slice(summary: dict[str, Any]) -> dict | None:
+  """Returns the slice with the lowest accuracy, the larger one of equals."""
+  slices = [row for row in summary['slices'] if row['accuracy']['value'] is not None]
+  return min(slices, key=lambda row: (row['accuracy']['value'], -row['accuracy']['n']),
+             default=None)
+
+
+def _figure(value: Any) -> str:
+  return f'{value:.4g}' if isinstance(value, float) else str(value)
+
+
+def _outcome(run: runner.Run, verdict: dict, gates: dict, published: dict | None) -> str:
+  if run.interrupted:
+    return INTERRUPTED
+  if run.error:
+    return STOPPED
+  if not verdict.get('blessed'):
+    return NOT_BLESSED
+  if not gates.get('blessed'):
+    return NOT_SERVABLE
+  return PUBLISHED if published and published['new'] else UNCHANGED
+
+
+def _verdict_word(verdict: dict) -> str | None:
+  if not verdict:
+    return None
+  return 'blessed' if verdict['blessed'] else 'not blessed'
+
+
+def _open_questions(config: Config, dataset: dict) -> list[str]:
+  questions = [f'data.card.{name} is not filled in' for name in config.data.card.missing()]
+  if config.run.draft:
+    questions.append(
+        f'evaluate.min_accuracy is {config.evaluate.min_accuracy:g} because nobody chose it')
+  return questions
+
+
+def _published(pushed, run: runner.Run) -> dict | None:
+  if pushed is None or pushed.get_int_custom_property('pushed') != 1:
+    return None
+  outcome = run.components['Publisher'].outcome
+  return {
+      'version': pushed.get_string_custom_property('pushed_version'),
+      'directory': pushed.get_string_custom_property('pushed_destination'),
+      'new': outcome == runner.DONE and
+             pushed.get_int_custom_property('already_published') != 1,
+  }
+
+
+def _model(model, training: dict, gates: dict) -> dict | None:
+  if model is None:
+    return None
+  export = pathlib.Path(model.uri) / 'Format-Serving'
+  identity = export / 'assets.extra' / 'sightline.json'
+  known = json.loads(identity.read_text(encoding='utf-8')) if identity.exists() else {}
+  return {
+      'id': model.id,
+      'export': str(export),
+      'weights_sha256': known.get('weights_sha256'),
+      'labels': known.get('labels'),
+      'parameters': training.get('parameters'),
+      'precision': training.get('precision'),
+      'weights': training.get('weights'),
+      'stages': training.get('stages'),
+  }
+
+
+def _backbone_weights(artifacts: dict) -> str | None:
+  return _file(artifacts, 'Trainer', 'model_run', 'backbone.weights.h5')
+
+
+def _artifacts(config: Config, run: runner.Run) -> dict[tuple[str, str], Any]:
+  """Returns the output artifacts of the run's executions by (component, key)."""
+  ids = {part.execution_id: name for name, part in run.components.items()
+         if part.execution_id is not None}
+  if not ids:
+    return {}
+  from ml_metadata.proto import metadata_store_pb2
+  from tfx.orchestration import metadata
+  from tfx.types import artifact_utils
+
+  root = config.run.root
+  assert root is not None
+  connection = metadata.sqlite_metadata_connection_config(str(root / 'metadata.sqlite'))
+  found = {}
+  with metadata.Metadata(connection) as handle:
+    events = [event for event in handle.store.get_events_by_execution_ids(list(ids))
+              if event.type == metadata_store_pb2.Event.OUTPUT]
+    rows = {row.id: row for row in handle.store.get_artifacts_by_id(
+        [event.artifact_id for event in events])}
+    types = {kind.id: kind for kind in handle.store.get_artifact_types()}
+    for event in events:
+      row = rows[event.artifact_id]
+      found[ids[event.execution_id], event.path.steps[0].key] = (
+          artifact_utils.deserialize_artifact(types[row.type_id], row))
+  return found
+
+
+def _artifact(artifacts: dict, component: str, key: str):
+  return artifacts.get((component, key))
+
+
+def _uri(artifacts: dict, component: str, key: str) -> str | None:
+  artifact = _artifact(artifacts, component, key)
+  return artifact.uri if artifact else None
+
+
+def _file(artifacts: dict, component: str, key: str, name: str) -> str | None:
+  uri = _uri(artifacts, component, key)
+  path = pathlib.Path(uri, name) if uri else None
+  return str(path) if path and path.exists() else None
+
+
+def _json(artifacts: dict, component: str, key: str, name: str) -> dict | None:
+  path = _file(artifacts, component, key, name)
+  return json.loads(pathlib.Path(path).read_text(encoding='utf-8')) if path else None

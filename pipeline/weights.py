@@ -1,0 +1,44 @@
+"""Finds the backbone weights that model.weights names."""
+
+import json
+import pathlib
+
+from schemas.config import Config
+from schemas.errors import WeightsError
+
+_WORDS = ('auto', 'imagenet', 'none')
+
+
+def resolve(config: Config) -> str:
+  """Returns `auto`, `imagenet`, `none`, or the absolute path of a weights file.
+
+  Anything else in model.weights is the path of a .weights.h5 file or the id of an
+  earlier run, below this experiment's root or that of one beside it.
+
+  Raises:
+    WeightsError: it is none of these.
+  """
+  wanted = config.model.weights
+  if wanted in _WORDS:
+    return wanted
+  path = pathlib.Path(wanted).expanduser()
+  if path.is_file():
+    return str(path.resolve())
+  root = config.run.root
+  assert root is not None
+  summaries = [root / wanted / 'summary.json', *sorted(root.parent.glob(f'*/{wanted}/summary.json'))]
+  for summary in summaries:
+    if summary.is_file():
+      return _of_run(summary)
+  raise WeightsError(
+      f'model.weights: expected one of {", ".join(_WORDS)}, a .weights.h5 file, or the id of a '
+      f'run below {root.parent}. Received: {wanted}. List the runs with: sightline runs list')
+
+
+def _of_run(summary: pathlib.Path) -> str:
+  saved = json.loads(summary.read_text(encoding='utf-8')).get('backbone_weights')
+  if not saved or not pathlib.Path(saved).is_file():
+    raise WeightsError(
+        f'{summary}: expected a run that trained a model. Received: one whose backbone weights '
+        f'are {saved or "not recorded"}. Name another run or a .weights.h5 file.')
+  return saved
