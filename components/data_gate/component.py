@@ -1,11 +1,12 @@
 """DataGate: ExampleValidator only records anomalies; this component acts on them."""
 
-import components
-from components.data_gate import executor
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
+
+import components
+from components.data_gate import executor
 
 
 class DataGateSpec(types.ComponentSpec):

@@ -5,14 +5,15 @@ import pathlib
 from typing import Any
 
 import tensorflow_data_validation as tfdv
-from components.data_gate import findings
-from components.image_example_gen import ingest
-from schemas.errors import DataError
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx import types
 from tfx.components.example_validator import executor as example_validator
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
+
+from components.data_gate import findings
+from components.image_example_gen import ingest
+from schemas.errors import DataError
 
 ANOMALIES = 'anomalies'
 SCHEMA = 'schema'
@@ -47,8 +48,8 @@ class Executor(base_executor.BaseExecutor):
           split, _read(artifact, split), schema, dataset / ingest.MANIFEST_FILE))
     if lines:
       raise DataError('\n'.join([
-          *lines, 'The data breaks the schema. Mend or remove these rows, or, where they are right, '
-          'extend the schema (data.schema) by what is new.']))
+          *lines, 'The data breaks the schema. Mend or remove these rows, or, where they are '
+          'right, extend the schema (data.schema) by what is new.']))
     summary = json.loads((dataset / ingest.SUMMARY_FILE).read_text(encoding='utf-8'))
     report = {
         'passed': True,

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 
 from components.image_example_gen import records
-from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 
 _SHOWN = 5
 _PARQUET_COLUMNS = {key: name for name, key in
@@ -18,7 +18,9 @@ _PARQUET_COLUMNS = {key: name for name, key in
 
 
 class Offenders(NamedTuple):
-  """Attributes:
+  """The rows of a split that lie outside a feature's domain.
+
+  Attributes:
     values: distinct values that the schema does not know, most frequent first.
     count: rows that hold one.
     files: up to five of them.

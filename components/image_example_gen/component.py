@@ -1,13 +1,14 @@
 """ImageExampleGen: images and labels into checked, measured and split tf.Examples."""
 
-import components
-from components.image_example_gen import component_keys as keys
-from components.image_example_gen import driver, executor
-from schemas.config import DataConfig
 from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
+
+import components
+from components.image_example_gen import component_keys as keys
+from components.image_example_gen import driver, executor
+from schemas.config import DataConfig
 
 
 class ImageExampleGenSpec(types.ComponentSpec):

@@ -5,17 +5,18 @@ import json
 import pathlib
 from typing import Any
 
+from tfx.dsl.components.base import base_driver
+from tfx.orchestration import data_types, data_types_utils, metadata
+from tfx.orchestration.portable import base_driver as ir_base_driver
+from tfx.orchestration.portable import data_types as portable_data_types
+from tfx.proto.orchestration import driver_output_pb2
+
 from components.image_example_gen import component_keys as keys
 from components.image_example_gen import fingerprint, lock
 from components.image_example_gen.lineage import Lineage
 from components.image_example_gen.manifest import open_manifest
 from schemas.config import DataConfig
 from schemas.errors import DataError
-from tfx.dsl.components.base import base_driver
-from tfx.orchestration import data_types, data_types_utils, metadata
-from tfx.orchestration.portable import base_driver as ir_base_driver
-from tfx.orchestration.portable import data_types as portable_data_types
-from tfx.proto.orchestration import driver_output_pb2
 
 
 class Driver(base_driver.BaseDriver, ir_base_driver.BaseDriver):

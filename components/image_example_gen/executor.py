@@ -3,16 +3,17 @@
 import pathlib
 from typing import Any
 
-from components.image_example_gen import component_keys as keys
-from components.image_example_gen import ingest
-from schemas import features
-from schemas.config import DataConfig
 from tfx import types
 from tfx.components.example_gen import utils
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_beam_executor
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
+
+from components.image_example_gen import component_keys as keys
+from components.image_example_gen import ingest
+from schemas import features
+from schemas.config import DataConfig
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):

@@ -5,8 +5,7 @@ import pathlib
 import tempfile
 from typing import NamedTuple
 
-from components.image_example_gen import (
-    fingerprint, lineage, lock, passes, quarantine, split)
+from components.image_example_gen import fingerprint, lineage, lock, passes, quarantine, split
 from components.image_example_gen.index import Index
 from components.image_example_gen.manifest import Manifest, open_manifest
 from schemas import features

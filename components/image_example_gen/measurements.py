@@ -12,7 +12,9 @@ _STRIP = 256
 
 
 class Measurements(NamedTuple):
-  """Attributes:
+  """What an image looks like, in three numbers.
+
+  Attributes:
     brightness: mean luma, 0..1.
     contrast: standard deviation of luma, 0..0.5.
     sharpness: variance of the luma's Laplacian (4 neighbours, without the
@@ -37,7 +39,8 @@ def measure(pixels: np.ndarray) -> Measurements:
     luma.add(strip[top - first:top - first + _STRIP])
     laplacian.add(strip[:-2, 1:-1] + strip[2:, 1:-1] + strip[1:-1, :-2] + strip[1:-1, 2:]
                   - 4 * strip[1:-1, 1:-1])
-  return Measurements(luma.mean, luma.variance ** 0.5, laplacian.variance)
+  # Rounding may lead past the ends of the scale.
+  return Measurements(min(luma.mean, 1.0), min(luma.variance ** 0.5, 0.5), laplacian.variance)
 
 
 class _Moments:

@@ -18,7 +18,9 @@ HARMLESS = (DUPLICATE,)
 
 
 class Finding(NamedTuple):
-  """Attributes:
+  """One row that was not used.
+
+  Attributes:
     row: of the manifest, where the header is row 1.
     filename: as written there.
     reason: a short code.

@@ -1,8 +1,9 @@
 """SchemaGen, with the inferred schema curated."""
 
-from components.schema_gen import executor
 from tfx.components.schema_gen import component
 from tfx.dsl.components.base import executor_spec
+
+from components.schema_gen import executor
 
 
 class SchemaGen(component.SchemaGen):

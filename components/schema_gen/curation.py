@@ -6,9 +6,10 @@ and rare values of a column would be anomalies in val and test.
 
 from collections.abc import Iterable
 
+from tensorflow_metadata.proto.v0 import schema_pb2
+
 from models import image_file
 from schemas import features
-from tensorflow_metadata.proto.v0 import schema_pb2
 
 # Every value that there can be.
 _DOMAINS = {

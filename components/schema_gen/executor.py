@@ -3,12 +3,13 @@
 import os
 from typing import Any
 
-from components.schema_gen import curation, statistics
 from tfx import types
 from tfx.components.schema_gen import executor
 from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, json_utils
+
+from components.schema_gen import curation, statistics
 
 
 class Executor(executor.Executor):

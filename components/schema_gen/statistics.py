@@ -1,8 +1,9 @@
 """How StatisticsGen is to look at the records."""
 
 import tensorflow_data_validation as tfdv
-from schemas import features
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+
+from schemas import features
 
 # A label beyond this many would be missing from the inferred domain.
 MOST_LABELS = 100_000
