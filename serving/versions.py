@@ -18,8 +18,8 @@ import tensorflow as tf
 from schemas.errors import ExportError, ServingError
 from serving import warm_up
 from serving.servable import Servable
+from serving.version_folders import SAVED_MODEL, complete_versions
 
-SAVED_MODEL = 'saved_model.pb'
 # States of tensorflow.serving.ModelVersionStatus.
 LOADING, AVAILABLE, END = 'LOADING', 'AVAILABLE', 'END'
 
@@ -46,14 +46,6 @@ class _Loaded:
 
 class VersionNotFoundError(ServingError):
   """No such version is in service."""
-
-
-def complete_versions(base_path: pathlib.Path) -> dict[int, pathlib.Path]:
-  """Returns the folders below `base_path` that are whole versions, by number."""
-  with contextlib.suppress(OSError):
-    return {int(path.name): path for path in base_path.iterdir()
-            if path.name.isascii() and path.name.isdigit() and (path / SAVED_MODEL).is_file()}
-  return {}
 
 
 class Versions:

@@ -1,0 +1,1 @@
+"""Publisher: puts a blessed model where the model server looks."""
