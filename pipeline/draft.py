@@ -14,12 +14,13 @@ import string
 import tempfile
 from typing import Any
 
-from pipeline import experiment_text, sizing, survey
+from pipeline import experiment_schema, experiment_text, sizing, survey
 from schemas import features, loader
 from schemas.config import Config, SplitConfig
 from schemas.errors import ConfigError
 
 RUNNERS = ('local_runner.py', 'kubeflow_runner.py')
+SCHEMA = 'schema.pbtxt'
 _LOCK = 'splits.lock.csv'
 _MAX_NAME = 50
 
@@ -74,7 +75,7 @@ def write_experiment(
     data_root: pathlib.Path | str,
     directory: pathlib.Path | str | None = None,
 ) -> Experiment:
-  """Writes a folder with a commented experiment and its two runner files.
+  """Writes a folder with a commented experiment, its schema and its two runner files.
 
   Args:
     name: of the experiment and of the folder.
@@ -99,6 +100,9 @@ def write_experiment(
         f'{"folder" if folder.is_dir() else "file"}. Choose another name, or remove it.')
   made = draft(name, survey.survey(data_root), directory / 'runs' / name)
   _relative_paths(made.tree, folder)
+  made.tree['data']['schema'] = SCHEMA
+  made.reasons['data.schema'] = ('made from the labels; a label that is not in it stops the run, '
+                                 'and so can a column once its values are written there')
   try:
     directory.mkdir(parents=True, exist_ok=True)
     # Renamed when complete, so that an interrupted call leaves no half a folder.
@@ -175,6 +179,8 @@ def runner_text(runner: str, name: str, config: str, folder: str) -> str:
 def _write_files(made: Draft, name: str, folder: pathlib.Path) -> None:
   text = experiment_text.experiment_text(made.tree, made.header, made.reasons)
   (folder / f'{name}.yaml').write_text(text, encoding='utf-8')
+  schema = experiment_schema.schema_text(made.seen.classes, made.seen.columns)
+  (folder / SCHEMA).write_text(schema, encoding='utf-8')
   for runner in RUNNERS:
     (folder / runner).write_text(runner_text(runner, name, f'{name}.yaml', name),
                                  encoding='utf-8')

@@ -6,7 +6,9 @@ import pathlib
 import numpy as np
 import pytest
 import yaml
+from google.protobuf import text_format
 from PIL import Image
+from tensorflow_metadata.proto.v0 import schema_pb2
 
 from pipeline import draft, sizing, survey
 from schemas import loader
@@ -212,3 +214,18 @@ def test_bundled_runner_files_are_those_that_init_writes():
   for name in draft.RUNNERS:
     text = draft.runner_text(name, 'digits', '../../pipeline/configs/digits.yaml', 'deploy/tfx')
     assert (root / 'deploy/tfx' / name).read_text() == text
+
+
+def test_the_schema_has_the_labels_the_columns_and_the_keys_of_the_curated_one(photos, tmp_path):
+  made = draft.write_experiment('fruit', photos, tmp_path)
+  config = loader.load_config(made.config_path)
+  assert config.data.schema_path == made.folder / 'schema.pbtxt'
+  schema, digits = (text_format.Parse(path.read_text(), schema_pb2.Schema()) for path in (
+      config.data.schema_path,
+      pathlib.Path(__file__).parents[3] / 'schemas/digits/schema.pbtxt'))
+  found = {feature.name: feature for feature in schema.feature}
+  assert list(found['label'].string_domain.value) == ['lime', 'pear', 'plum']
+  columns = {'column/shop', 'column/note', 'column/constant'}
+  known = {feature.name: feature.type for feature in digits.feature}
+  assert {name: feature.type for name, feature in found.items() if name not in columns} == known
+  assert columns <= set(found)
