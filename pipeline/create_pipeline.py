@@ -133,9 +133,7 @@ def create_pipeline(config: Config) -> Pipeline:
 def _schema_gen(config: Config, statistics: BaseChannel) -> base_node.BaseNode:
   if config.data.schema_path:
     return ImportSchemaGen(schema_file=str(config.data.schema_path))
-  return SchemaGen(
-      statistics=statistics, exclude_splits=[features.VAL, features.TEST],
-      code_fingerprint=fingerprint('components.schema_gen'))
+  return SchemaGen(statistics=statistics, exclude_splits=[features.VAL, features.TEST])
 
 
 def _served_model(kubeflow: bool) -> Resolver:

@@ -14,6 +14,20 @@ _IMAGES = 'images'
 _LABELS = 'labels.csv'
 
 
+def write(name: str, root: pathlib.Path) -> None:
+  """Writes a bundled data set by name.
+
+  Raises:
+    DataError: there is none of that name, or the folder cannot be used.
+  """
+  writers = {'digits': write_digits}
+  if name not in writers:
+    raise DataError(
+        f'data get: expected one of {", ".join(writers)}. Received: {name}. For images of your '
+        'own: sightline init NAME --data-root DIR')
+  writers[name](root)
+
+
 def write_digits(root: pathlib.Path) -> None:
   """Writes scikit-learn's handwritten digits: 1,797 grey PNG images of 8x8 pixels.
 

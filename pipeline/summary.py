@@ -37,6 +37,7 @@ def collect(config: Config, run: runner.Run) -> dict[str, Any]:
   root = config.run.root
   assert root is not None
   candidate = verdict.get('candidate') or {}
+  images = pathlib.Path(str(config.data.root), 'images')
   return {
       'name': config.name,
       'run_id': run.run_id,
@@ -69,6 +70,8 @@ def collect(config: Config, run: runner.Run) -> dict[str, Any]:
           'metadata': str(root / 'metadata.sqlite'),
           'serving': str(config.publish.directory / config.model_name),
           'evaluation': _uri(artifacts, 'Evaluator', 'evaluation'),
+          'manifest': _file(artifacts, 'ImageExampleGen', 'dataset', 'manifest.parquet'),
+          'images': str(images if images.is_dir() else config.data.root),
           'quarantine': _uri(artifacts, 'ImageExampleGen', 'quarantine'),
           'curves': _file(artifacts, 'Trainer', 'model_run', 'curves.csv'),
       },
