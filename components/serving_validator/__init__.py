@@ -1,0 +1,1 @@
+"""ServingValidator: the exported bytes answer as evaluated, fast and small enough."""

@@ -1,0 +1,153 @@
+"""The gates between an export and its publication, and their report."""
+
+import dataclasses
+import json
+import math
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from components.serving_validator.probe_process import Crashed, Measured
+from schemas.config import ServingValidatorConfig
+
+REPORT = 'gates.json'
+
+_NEXT_STEPS = {
+    'loads': 'TensorFlow Serving could not run this export either. Read the error, and export '
+             'through keras.export.ExportArchive.',
+    'signatures': 'Add or mend the signature in the export.',
+    'max_difference': 'The export answers otherwise than the model was evaluated: look for a '
+                      'second decoder, another preprocessing, or weights from another run.',
+    'signatures_difference': 'Let serving_default and serving_examples share one function.',
+    'p95_ms': 'Take a smaller backbone or image size, free the machine, or raise '
+              'serving_validator.p95_ms.',
+    'disk_mb': 'Take a smaller backbone, or raise serving_validator.disk_mb.',
+    'rss_mb': 'Take a smaller backbone or image size, or raise serving_validator.rss_mb.',
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Gate:
+  """One demand and how it was met.
+
+  Attributes:
+    gate: its name; of a limit in the config, the key there.
+    value: what was measured; None if nothing could be.
+    limit: the largest value that passes.
+    ok: whether it passes.
+    unit: of value and limit.
+    next_step: what to do if it does not pass.
+    detail: what else was seen.
+  """
+
+  gate: str
+  value: float | None
+  limit: float
+  ok: bool
+  unit: str
+  next_step: str
+  detail: str = ''
+
+  def sentence(self) -> str:
+    """Says it in plain words."""
+    value = 'not measured' if self.value is None else f'{self.value:.4g} {self.unit}'.strip()
+    limit = f'{self.limit:.4g} {self.unit}'.strip()
+    detail = f' {self.detail}' if self.detail else ''
+    if self.ok:
+      return f'serving_validator.{self.gate}: {value}, limit {limit}.{detail}'
+    return f'serving_validator.{self.gate} failed: {value}, limit {limit}.{detail} {self.next_step}'
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+  """Every gate, and figures that no gate judges."""
+
+  gates: tuple[Gate, ...]
+  figures: Mapping[str, float | None]
+
+  @property
+  def blessed(self) -> bool:
+    return all(gate.ok for gate in self.gates)
+
+  @property
+  def failed(self) -> tuple[Gate, ...]:
+    return tuple(gate for gate in self.gates if not gate.ok)
+
+
+def judge(
+    measured: Measured | Crashed,
+    disk_bytes: int,
+    evaluated: Mapping[str, np.ndarray],
+    config: ServingValidatorConfig,
+) -> Report:
+  """Compares what was measured with what is asked.
+
+  Args:
+    measured: of the probe.
+    disk_bytes: size of the export.
+    evaluated: the probabilities [K] that Evaluator saw, by image id.
+    config: the limits.
+  """
+  disk = _limit('disk_mb', disk_bytes / 1e6, config.disk_mb, 'MB')
+  if isinstance(measured, Crashed):
+    return Report((_limit('loads', None, 0, 'errors', measured.detail), disk), {})
+  p50, p95, p99 = np.percentile(measured.warm_ms, [50, 95, 99]).tolist()
+  difference, detail = _difference(measured, evaluated)
+  gates = (
+      _limit('loads', 0, 0, 'errors'),
+      _limit('signatures', len(measured.problems), 0, 'problems', ' '.join(measured.problems)),
+      _limit('max_difference', difference, config.max_difference, 'of a probability', detail),
+      _limit('signatures_difference', _largest(measured.by_bytes, measured.by_records),
+             config.max_difference, 'of a probability'),
+      _limit('p95_ms', p95, config.p95_ms, 'ms'),
+      disk,
+      _limit('rss_mb', measured.rss_mb, config.rss_mb, 'MB'),
+  )
+  return Report(gates, {
+      'p50_ms': p50, 'p99_ms': p99, 'cold_ms': measured.cold_ms, 'load_ms': measured.load_ms,
+      'warm_calls': len(measured.warm_ms), 'images_compared': len(measured.ids)})
+
+
+def write(report: Report, folder: pathlib.Path, **identity: str | int) -> None:
+  """Writes gates.json: `blessed`, `gates`, `figures`, and what else is given."""
+  (folder / REPORT).write_text(json.dumps({
+      'blessed': report.blessed,
+      'gates': [dataclasses.asdict(gate) for gate in report.gates],
+      'figures': dict(report.figures),
+      **identity,
+  }, indent=2) + '\n', encoding='utf-8')
+
+
+def read(folder: pathlib.Path | str) -> Report:
+  """Reads the gates.json of a blessing."""
+  found = json.loads(pathlib.Path(folder, REPORT).read_text(encoding='utf-8'))
+  return Report(tuple(Gate(**gate) for gate in found['gates']), found['figures'])
+
+
+def _limit(name: str, value: float | None, limit: float, unit: str, detail: str = '') -> Gate:
+  # JSON has no NaN, and a difference that is none is not a small one.
+  measured = value is not None and math.isfinite(value)
+  return Gate(name, value if measured else None, limit, bool(measured and value <= limit), unit,
+              _NEXT_STEPS[name], detail)
+
+
+def _difference(
+    measured: Measured,
+    evaluated: Mapping[str, np.ndarray],
+) -> tuple[float | None, str]:
+  unknown = [name for name in measured.ids.tolist() if name not in evaluated]
+  if unknown:
+    return None, (f'{len(unknown)} of {len(measured.ids)} test images were not evaluated, '
+                  f'for instance {unknown[0]}.')
+  expected = [evaluated[name] for name in measured.ids.tolist()]
+  classes = measured.by_bytes.shape[1]
+  if any(len(row) != classes for row in expected):
+    return None, f'The export has {classes} classes, the evaluated model another number.'
+  by_image = np.abs(measured.by_bytes - np.stack(expected)).max(axis=1)
+  worst = int(np.argmax(by_image))
+  return float(by_image[worst]), f'Largest on image {measured.ids[worst]}.'
+
+
+def _largest(first: np.ndarray, second: np.ndarray) -> float | None:
+  return float(np.abs(first - second).max()) if first.shape == second.shape else None
