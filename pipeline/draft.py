@@ -12,6 +12,7 @@ import re
 import shutil
 import string
 import tempfile
+from collections.abc import Sequence
 from typing import Any
 
 from pipeline import experiment_schema, experiment_text, sizing, survey
@@ -21,6 +22,9 @@ from schemas.errors import ConfigError
 
 RUNNERS = ('local_runner.py', 'kubeflow_runner.py')
 SCHEMA = 'schema.pbtxt'
+# The choices that a person should know of before the first run.
+_SAID = ('data.root', 'data.slice_columns', 'data.lock', 'image.height', 'model.backbone',
+         'evaluate.min_accuracy')
 _LOCK = 'splits.lock.csv'
 _MAX_NAME = 50
 
@@ -54,12 +58,17 @@ class Experiment:
   draft: Draft
 
 
-def draft_config(data_root: pathlib.Path | str) -> Config:
+def draft_config(data_root: pathlib.Path | str, overrides: Sequence[str] = ()) -> Config:
   """Returns the config of a run without one; it is marked as a draft.
 
   Runs lie in runs/<name of the data folder> below the working directory.
 
+  Args:
+    data_root: the data folder.
+    overrides: `key.subkey=value`, as for a run with a config.
+
   Raises:
+    ConfigError: an override is wrong.
     DataError: the folder is no data set.
   """
   root = pathlib.Path(data_root).expanduser().resolve()
@@ -67,7 +76,7 @@ def draft_config(data_root: pathlib.Path | str) -> Config:
   run_root = pathlib.Path.cwd() / 'runs' / name
   tree = draft(name, survey.survey(root), run_root).tree
   tree['run']['draft'] = True
-  return loader.build_config(tree, f'the draft for {root}')
+  return loader.build_config(tree, f'the draft for {root}', overrides)
 
 
 def write_experiment(
@@ -118,6 +127,17 @@ def write_experiment(
     raise ConfigError(f'{folder}: expected a folder that can be written. Received: '
                       f'{error.strerror or error}. Choose another with --directory.') from error
   return Experiment(folder, folder / f'{name}.yaml', tuple(sorted(folder.iterdir())), made)
+
+
+def describe(experiment: Experiment) -> list[str]:
+  """Returns lines for a person: what was seen, chosen and written, and what comes next."""
+  made = experiment.draft
+  chosen = {key: made.reasons[key] for key in _SAID if key in made.reasons}
+  lines = [f'looked at {made.seen.root}']
+  lines += [f'  {key} = {_value(made.tree, key)}: {reason}' for key, reason in chosen.items()]
+  lines += ['wrote', *(f'  {path}' for path in experiment.files), 'next',
+            f'  sightline run {experiment.config_path}']
+  return lines
 
 
 def draft(name: str, seen: survey.Survey, run_root: pathlib.Path) -> Draft:
@@ -192,6 +212,12 @@ def _relative_paths(tree: dict[str, Any], folder: pathlib.Path) -> None:
     value = tree[section].get(key)
     if value is not None and pathlib.Path(value).is_relative_to(folder.parent):
       tree[section][key] = os.path.relpath(value, folder)
+
+
+def _value(tree: dict[str, Any], key: str) -> str:
+  section, _, leaf = key.partition('.')
+  value = tree[section][leaf]
+  return (', '.join(value) or 'none') if isinstance(value, list) else str(value)
 
 
 def _min_accuracy(seen: survey.Survey) -> float:

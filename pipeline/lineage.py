@@ -166,7 +166,7 @@ class Record:
     rows = [self._run(run_id, steps) for run_id, steps in steps_of.items()]
     return sorted(rows, key=lambda run: run.started, reverse=True)
 
-  def show(self, name: str) -> Lineage:
+  def lineage(self, name: str) -> Lineage:
     """Walks back from a published version, or from all that a run wrote.
 
     Args:

@@ -229,3 +229,21 @@ def test_the_schema_has_the_labels_the_columns_and_the_keys_of_the_curated_one(p
   known = {feature.name: feature.type for feature in digits.feature}
   assert {name: feature.type for name, feature in found.items() if name not in columns} == known
   assert columns <= set(found)
+
+
+def test_overrides_apply_to_a_draft(photos, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  config = draft.draft_config(photos, ['train.epochs=2', 'run.root=elsewhere'])
+  assert config.train.epochs == 2
+  assert config.run.root == tmp_path / 'elsewhere'
+  with pytest.raises(ConfigError, match='train.epohcs'):
+    draft.draft_config(photos, ['train.epohcs=2'])
+
+
+def test_init_says_what_it_chose_and_the_next_command(photos, tmp_path):
+  made = draft.write_experiment('fruit', photos, tmp_path)
+  text = '\n'.join(draft.describe(made))
+  for words in ('24 images of 3 classes', 'image.height = 64', 'data.slice_columns = shop',
+                'evaluate.min_accuracy = 0.75', str(made.folder / 'kubeflow_runner.py'),
+                f'sightline run {made.config_path}'):
+    assert words in text

@@ -102,7 +102,7 @@ def test_runs_are_newest_first(root):
 
 
 def test_a_version_leads_to_its_own_data_and_not_to_that_of_the_baseline(root):
-  found = lineage.Record(root).show('2')
+  found = lineage.Record(root).lineage('2')
   assert found.run_id == 'second-run'
   assert found.facts['dataset_sha256'] == 'blue'
   assert found.facts['manifest_sha256'] == 'manifest of blue'
@@ -115,13 +115,13 @@ def test_a_version_leads_to_its_own_data_and_not_to_that_of_the_baseline(root):
 
 
 def test_a_first_version_was_compared_with_nothing(root):
-  facts = lineage.Record(root).show('1').facts
+  facts = lineage.Record(root).lineage('1').facts
   assert facts['dataset_sha256'] == 'red'
   assert 'compared with' not in facts
 
 
 def test_a_cached_run_leads_to_the_run_that_did_the_work(root):
-  found = lineage.Record(root).show('third')
+  found = lineage.Record(root).lineage('third')
   assert (found.run_id, found.version) == ('third-run', '2')
   assert {step.run_id for step in found.steps} == {'second-run'}
 
@@ -129,7 +129,7 @@ def test_a_cached_run_leads_to_the_run_that_did_the_work(root):
 @pytest.mark.parametrize('name', ['7', 'f', 'nothing'])
 def test_an_unknown_or_ambiguous_name_lists_what_there_is(root, name):
   with pytest.raises(RunError, match='expected a version.*1, 2.*first-run'):
-    lineage.Record(root).show(name)
+    lineage.Record(root).lineage(name)
 
 
 def test_a_root_without_a_store_says_how_to_get_one(tmp_path):
@@ -155,7 +155,7 @@ def test_tables_hold_every_run_and_step(root):
   console = rich.console.Console(width=200, record=True, file=open('/dev/null', 'w'))
   record = lineage.Record(root)
   console.print(lineage.render_runs(record.runs()))
-  console.print(lineage.render_lineage(record.show('2')))
+  console.print(lineage.render_lineage(record.lineage('2')))
   text = console.export_text()
   for word in ('fourth-run', 'failed', '98.5%', 'manifest of blue', 'ImageExampleGen'):
     assert word in text
