@@ -87,6 +87,8 @@ def ingest(
       summary = _summary(index, manifest, data, tallies)
     finally:
       index.close()
+  # What an earlier run left behind when it failed is mended.
+  (state / quarantine.FILE_NAME).unlink(missing_ok=True)
   text = json.dumps(summary, indent=2, ensure_ascii=False) + '\n'
   (outputs.dataset / SUMMARY_FILE).write_text(text, encoding='utf-8')
   return summary

@@ -33,7 +33,7 @@ def content_hash(path: pathlib.Path) -> str:
   """Returns the sha256 of the lock's bytes, or ABSENT."""
   try:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-  except FileNotFoundError:
+  except (FileNotFoundError, NotADirectoryError):
     return ABSENT
   except OSError as error:
     raise _unreadable(path, error) from error
@@ -47,7 +47,7 @@ def read(path: pathlib.Path) -> Iterator[tuple[str, str]]:
   """
   try:
     stream = open(path, encoding='utf-8-sig', newline='')
-  except FileNotFoundError:
+  except (FileNotFoundError, NotADirectoryError):
     return
   except OSError as error:
     raise _unreadable(path, error) from error

@@ -1,0 +1,302 @@
+import collections
+import hashlib
+import json
+import os
+
+import pytest
+from PIL import Image
+
+from components.image_example_gen import passes
+from schemas import features
+from schemas.config import SplitConfig
+from schemas.errors import DataError
+
+
+def _splits(result):
+  return {row['path']: row['split'] for row in result.manifest}
+
+
+def _bytes(example, key):
+  [value] = example.features.feature[key].bytes_list.value
+  return value
+
+
+def test_records_and_manifest_say_what_the_files_are(good_data, run_ingest):
+  result = run_ingest(good_data)
+  assert result.quarantined == []
+  assert collections.Counter((row['label'], row['split']) for row in result.manifest) == {
+      ('cat', 'train'): 8, ('cat', 'val'): 1, ('cat', 'test'): 1,
+      ('dog', 'train'): 8, ('dog', 'val'): 1, ('dog', 'test'): 1}
+  by_path = {row['path']: row for row in result.manifest}
+  seen = []
+  for name, examples in result.records.items():
+    # The records stand in the order of the manifest.
+    assert [_bytes(example, features.IMAGE_PATH).decode() for example in examples] == [
+        row['path'] for row in result.manifest if row['split'] == name]
+    for example in examples:
+      path = _bytes(example, features.IMAGE_PATH).decode()
+      row = by_path[path]
+      content = (good_data / 'images' / path).read_bytes()
+      number = int(path.removesuffix('.png'))
+      assert _bytes(example, features.IMAGE) == content
+      assert _bytes(example, features.IMAGE_ID).decode() == hashlib.sha256(content).hexdigest()
+      assert _bytes(example, features.LABEL).decode() == ('cat' if number < 10 else 'dog')
+      assert _bytes(example, 'column/site').decode() == f'site{number % 3}'
+      assert _bytes(example, features.IMAGE_FORMAT) == b'PNG'
+      assert _bytes(example, features.SIZE_BUCKET) == b'tiny'
+      assert _bytes(example, features.BRIGHTNESS_BUCKET) == b'medium'
+      feature = example.features.feature
+      assert list(feature[features.WIDTH].int64_list.value) == [13]
+      assert list(feature[features.HEIGHT].int64_list.value) == [9]
+      assert list(feature[features.BYTES].int64_list.value) == [len(content)]
+      assert feature[features.ASPECT].float_list.value[0] == pytest.approx(13 / 9)
+      assert feature[features.SHARPNESS].float_list.value[0] == pytest.approx(row['sharpness'])
+      assert str(good_data).encode() not in example.SerializeToString()
+      assert row['row'] == number + 2
+      seen.append(path)
+  assert sorted(seen) == sorted(by_path)
+  assert str(good_data) not in json.dumps([result.summary, result.manifest])
+
+
+def test_a_blank_column_is_an_empty_string(write_data, encode, run_ingest):
+  root = write_data([(f'{n}.png', 'ab'[n % 2], '') for n in range(12)],
+                    {f'{n}.png': encode(n) for n in range(12)}, ('filename', 'label', 'site'))
+  assert {_bytes(example, 'column/site')
+          for examples in run_ingest(root).records.values() for example in examples} == {b''}
+
+
+def test_the_same_data_in_another_order_gives_the_same_records(good_data, run_ingest):
+  first = run_ingest(good_data)
+  header, *rows = (good_data / 'labels.csv').read_text().splitlines()
+  (good_data / 'splits.lock.csv').unlink()
+  (good_data / 'labels.csv').write_text('\n'.join([header, *reversed(rows)]))
+  second = run_ingest(good_data)
+  assert second.summary['dataset_sha256'] == first.summary['dataset_sha256']
+  assert second.summary['manifest_sha256'] != first.summary['manifest_sha256']
+  assert second.records == first.records
+
+
+def test_the_hash_changes_with_pixel_label_and_split(good_data, run_ingest, encode):
+  hashes = [run_ingest(good_data).summary['dataset_sha256']]
+  lock = good_data / 'splits.lock.csv'
+  text = lock.read_text()
+  image = (good_data / 'images' / '03.png').read_bytes()
+
+  # One image from train to val, by hand.
+  lock.write_text(text.replace(',train', ',val', 1))
+  hashes.append(run_ingest(good_data).summary['dataset_sha256'])
+  lock.write_text(text)
+
+  (good_data / 'images' / '03.png').write_bytes(encode(1003))
+  hashes.append(run_ingest(good_data).summary['dataset_sha256'])
+  (good_data / 'images' / '03.png').write_bytes(image)
+  lock.write_text(text)
+
+  csv_text = (good_data / 'labels.csv').read_text()
+  (good_data / 'labels.csv').write_text(csv_text.replace('03.png,cat', '03.png,dog'))
+  hashes.append(run_ingest(good_data).summary['dataset_sha256'])
+  (good_data / 'labels.csv').write_text(csv_text)
+
+  assert len(set(hashes)) == 4
+  assert run_ingest(good_data).summary['dataset_sha256'] == hashes[0]
+
+
+def test_another_seed_gives_another_split_and_a_lock_keeps_the_old_one(good_data, run_ingest):
+  first = _splits(run_ingest(good_data))
+  config = SplitConfig(seed=7)
+  assert _splits(run_ingest(good_data, split=config)) == first
+  (good_data / 'splits.lock.csv').unlink()
+  assert _splits(run_ingest(good_data, split=config)) != first
+
+
+def test_locked_images_stay_while_others_come_and_go(good_data, run_ingest, encode):
+  first = _splits(run_ingest(good_data))
+  gone = '04.png'
+  lines = [line for line in (good_data / 'labels.csv').read_text().splitlines()
+           if not line.startswith(gone)]
+  for number in range(20, 30):
+    (good_data / 'images' / f'{number}.png').write_bytes(encode(number))
+    lines.append(f'{number}.png,cat,new')
+  (good_data / 'labels.csv').write_text('\n'.join(lines))
+  result = run_ingest(good_data)
+  second = _splits(result)
+  assert {path: second[path] for path in first if path != gone} == {
+      path: name for path, name in first.items() if path != gone}
+  # 19 cats: 15.2, 1.9 and 1.9 are wanted.
+  cats = collections.Counter(row['split'] for row in result.manifest if row['label'] == 'cat')
+  assert cats['train'] in (15, 16)
+  assert {cats['val'], cats['test']} <= {1, 2}
+  # The image that left keeps its line, and its split when it comes back.
+  locked = dict(line.split(',') for line in
+                (good_data / 'splits.lock.csv').read_text().splitlines()[1:])
+  image_id = hashlib.sha256((good_data / 'images' / gone).read_bytes()).hexdigest()
+  assert locked[image_id] == first[gone]
+  assert len(locked) == 30
+
+
+def test_a_given_split_goes_before_the_lock(good_data, run_ingest):
+  first = _splits(run_ingest(good_data))
+  moved = next(path for path, name in first.items() if name == 'train')
+  header, *rows = (good_data / 'labels.csv').read_text().splitlines()
+  (good_data / 'labels.csv').write_text('\n'.join(
+      [f'{header},split', *(f'{row},{"test" if row.startswith(moved) else ""}' for row in rows)]))
+  second = _splits(run_ingest(good_data))
+  assert second == {**first, moved: 'test'}
+  # From now on it is locked there.
+  (good_data / 'labels.csv').write_text('\n'.join([header, *rows]))
+  assert _splits(run_ingest(good_data)) == second
+
+
+def test_data_lock_is_used_in_place_of_the_folder(good_data, run_ingest, tmp_path):
+  run_ingest(good_data, lock=tmp_path / 'elsewhere' / 'lock.csv')
+  assert not (good_data / 'splits.lock.csv').exists()
+  assert len((tmp_path / 'elsewhere' / 'lock.csv').read_text().splitlines()) == 21
+  (tmp_path / 'file').touch()
+  with pytest.raises(DataError, match=r'data\.lock'):
+    run_ingest(good_data, lock=tmp_path / 'file' / 'lock.csv')
+
+
+def test_what_cannot_be_used_is_quarantined_with_its_reason(write_data, encode, run_ingest):
+  exif = Image.Exif()
+  exif[0x0112] = 3
+  good = {f'{number:02d}.png': encode(number) for number in range(20)}
+  bad = {'empty.png': b'', 'text.jpg': b'no image at all', 'turned.jpg':
+         encode(90, image_format='JPEG', exif=exif.tobytes()),
+         'cut.jpg': encode(91, 64, 48, 'JPEG')[:-900], 'webp.png': encode(92, image_format='WEBP')}
+  rows = [(name, 'ab'[number % 2]) for number, name in enumerate(good)]
+  rows += [(name, 'a') for name in bad]
+  rows += [('absent.png', 'b'), ('../../x.png', 'a'), ('00.png', ''), ('', 'a')]
+  result = run_ingest(write_data(rows, {**good, **bad}), max_bad_fraction=0.5)
+  assert [(row['row'], row['filename'], row['reason']) for row in result.quarantined] == [
+      ('22', 'empty.png', 'empty_file'), ('23', 'text.jpg', 'not_an_image'),
+      ('24', 'turned.jpg', 'orientation'), ('25', 'cut.jpg', 'undecodable'),
+      ('26', 'webp.png', 'unsupported_format'), ('27', 'absent.png', 'missing_file'),
+      ('28', '../../x.png', 'outside_root'), ('29', '00.png', 'blank_label'),
+      ('30', '', 'blank_filename')]
+  assert all(row['detail'] for row in result.quarantined)
+  assert len(result.manifest) == 20
+  assert result.summary['bad'] == {'count': 9, 'fraction': 9 / 29, 'limit': 0.5}
+  assert result.summary['quarantined']['missing_file'] == 1
+
+
+def test_too_many_bad_rows_stop_the_run_and_are_named(good_data, run_ingest, tmp_path):
+  with open(good_data / 'labels.csv', 'a') as stream:
+    stream.writelines(f'absent{number}.png,cat,\n' for number in range(7))
+  with pytest.raises(DataError) as error:
+    run_ingest(good_data, max_bad_fraction=0.2)
+  lines = str(error.value).splitlines()
+  assert lines[0] == (
+      f"labels.csv row 22: 'absent0.png' missing_file: not found under {good_data}/images.")
+  assert lines[5] == '... and 2 more.'
+  path = tmp_path / 'state' / 'quarantine.csv'
+  assert lines[6].startswith(
+      f'7 of 27 rows are bad (25.9 %); data.max_bad_fraction is 0.2. All of them: {path}.')
+  assert len(path.read_text().splitlines()) == 8
+  assert not (good_data / 'splits.lock.csv').exists()
+  # At the limit it passes, and the old complaint is gone.
+  run_ingest(good_data, max_bad_fraction=7 / 27)
+  assert not path.exists()
+
+
+def test_copies_are_kept_once_and_conflicts_not_at_all(good_data, run_ingest):
+  images = good_data / 'images'
+  (images / '99.png').write_bytes((images / '05.png').read_bytes())
+  (images / '0.png').write_bytes((images / '07.png').read_bytes())
+  (images / 'x.png').write_bytes((images / '12.png').read_bytes())
+  with open(good_data / 'labels.csv', 'a') as stream:
+    stream.write('99.png,cat,\n0.png,cat,\n05.png,cat,site2\nx.png,cat,\n')
+  result = run_ingest(good_data, max_bad_fraction=0.1)
+  assert [(row['filename'], row['row'], row['reason']) for row in result.quarantined] == [
+      # 0.png comes before 07.png, 05.png before 99.png; the second row of 05.png goes.
+      ('07.png', '9', 'duplicate'), ('12.png', '14', 'label_conflict'),
+      ('99.png', '22', 'duplicate'), ('05.png', '24', 'duplicate'),
+      ('x.png', '25', 'label_conflict')]
+  assert "12.png (dog)" in result.quarantined[4]['detail']
+  paths = {row['path'] for row in result.manifest}
+  assert paths == ({f'{number:02d}.png' for number in range(20)} | {'0.png'}) - {
+      '07.png', '12.png'}
+  # Copies are no harm: of 24 rows, two are bad.
+  assert result.summary['bad']['count'] == 2
+
+
+def test_one_class_is_not_enough(write_data, encode, run_ingest):
+  root = write_data([(f'{n}.png', 'cat') for n in range(5)],
+                    {f'{n}.png': encode(n) for n in range(5)})
+  with pytest.raises(DataError, match="at least two classes. Received: 'cat'"):
+    run_ingest(root)
+
+
+def test_no_rows(write_data, run_ingest):
+  with pytest.raises(DataError, match='no rows'):
+    run_ingest(write_data([]))
+
+
+def test_an_empty_split_stops_the_run(write_data, encode, run_ingest):
+  root = write_data([(f'{n}.png', 'ab'[n % 2]) for n in range(4)],
+                    {f'{n}.png': encode(n) for n in range(4)})
+  with pytest.raises(DataError, match='none in val, of 4 images'):
+    run_ingest(root)
+  assert not (root / 'splits.lock.csv').exists()
+
+
+def test_small_classes_and_few_images_are_warned_of(good_data, run_ingest, encode):
+  for name in ('r1.png', 'r2.png'):
+    (good_data / 'images' / name).write_bytes(encode(hash(name) % 1000 + 500))
+  with open(good_data / 'labels.csv', 'a') as stream:
+    stream.write('r1.png,rare,\nr2.png,rare,\n')
+  result = run_ingest(good_data)
+  assert {row['split'] for row in result.manifest if row['label'] == 'rare'} == {'train'}
+  few, class_size, rare = result.summary['warnings']
+  assert few.startswith('22 images')
+  assert class_size.startswith('3 of 3 classes have fewer than 20')
+  assert "'rare'" in rare and 'train' in rare
+
+
+def test_the_card_is_recorded_and_can_be_required(good_data, run_ingest):
+  card = {'source': 'a field', 'owner': 'Ada', 'licence': 'CC0', 'access': 'all'}
+  summary = run_ingest(good_data, card=card).summary
+  assert summary['missing_card_fields'] == ['freshness']
+  assert summary['card'] == {**card, 'freshness': ''}
+  with pytest.raises(DataError, match='nothing for freshness'):
+    run_ingest(good_data, card={**card, 'required': True})
+
+
+def test_one_folder_a_class(tmp_path, encode, run_ingest):
+  for number in range(20):
+    path = tmp_path / 'data' / 'cat dog'.split()[number % 2] / f'{number}.png'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encode(number))
+  result = run_ingest(tmp_path / 'data')
+  assert result.summary['manifest'] is None
+  assert collections.Counter(row['label'] for row in result.manifest) == {'cat': 10, 'dog': 10}
+  # The lock lies in the root and is not taken for a class.
+  assert _splits(run_ingest(tmp_path / 'data')) == _splits(result)
+
+
+def test_more_rows_than_a_row_group(write_data, encode, run_ingest, monkeypatch):
+  monkeypatch.setattr(passes, 'ROW_GROUP', 7)
+  root = write_data([(f'{n}.png', 'ab'[n % 2]) for n in range(40)],
+                    {f'{n}.png': encode(n) for n in range(40)})
+  result = run_ingest(root)
+  assert sum(map(len, result.records.values())) == 40
+  for name, examples in result.records.items():
+    assert [_bytes(example, features.IMAGE_PATH).decode() for example in examples] == [
+        row['path'] for row in result.manifest if row['split'] == name]
+
+
+def test_an_image_that_changes_between_the_passes_stops_the_run(
+    good_data, run_ingest, monkeypatch, encode):
+  write_manifest = passes.write_manifest
+
+  def meanwhile(*args):
+    (good_data / 'images' / '06.png').write_bytes(encode(777))
+    return write_manifest(*args)
+
+  monkeypatch.setattr(passes, 'write_manifest', meanwhile)
+  with pytest.raises(DataError, match=r'06\.png: expected the same bytes'):
+    run_ingest(good_data)
+
+
+def test_no_work_files_are_left(good_data, run_ingest, tmp_path):
+  run_ingest(good_data)
+  assert os.listdir(tmp_path / 'state') == ['ingest.sqlite3']
