@@ -135,8 +135,8 @@ def describe(experiment: Experiment) -> list[str]:
   chosen = {key: made.reasons[key] for key in _SAID if key in made.reasons}
   lines = [f'looked at {made.seen.root}']
   lines += [f'  {key} = {_value(made.tree, key)}: {reason}' for key, reason in chosen.items()]
-  lines += ['wrote', *(f'  {path}' for path in experiment.files), 'next',
-            f'  sightline run {experiment.config_path}']
+  lines += ['wrote', *(f'  {_shown(path)}' for path in experiment.files), 'next',
+            f'  sightline run {_shown(experiment.config_path)}']
   return lines
 
 
@@ -212,6 +212,11 @@ def _relative_paths(tree: dict[str, Any], folder: pathlib.Path) -> None:
     value = tree[section].get(key)
     if value is not None and pathlib.Path(value).is_relative_to(folder.parent):
       tree[section][key] = os.path.relpath(value, folder)
+
+
+def _shown(path: pathlib.Path) -> str:
+  here = pathlib.Path.cwd()
+  return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _value(tree: dict[str, Any], key: str) -> str:

@@ -17,7 +17,7 @@ import pathlib
 
 from tfx.orchestration.local import local_dag_runner
 
-from pipeline import create_pipeline
+from pipeline import create_pipeline, datasets
 from schemas import loader
 
 CONFIG = pathlib.Path(__file__).resolve().parent / '../../pipeline/configs/digits.yaml'
@@ -25,6 +25,8 @@ CONFIG = pathlib.Path(__file__).resolve().parent / '../../pipeline/configs/digit
 
 def main() -> None:
   config = loader.load_config(CONFIG)
+  if config.data.bundled:
+    datasets.write(config.data.bundled, config.data.root)
   local_dag_runner.LocalDagRunner().run(create_pipeline.create_pipeline(config))
 
 

@@ -1,0 +1,95 @@
+"""TFX's own command line on the runner files that init writes, with no other pip on PATH."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from pipeline import draft, lineage
+
+BIN = pathlib.Path(sys.executable).parent
+COLOURS = {'red': (200, 40, 40), 'green': (40, 200, 40), 'blue': (40, 40, 200)}
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+
+def call(folder, *words):
+  """Runs a command of the environment, the only folder on PATH."""
+  done = subprocess.run(
+      [str(BIN / words[0]), *words[1:]], cwd=folder, text=True, stdout=subprocess.PIPE,
+      stderr=subprocess.STDOUT, check=False,
+      env={'PATH': str(BIN), 'HOME': str(folder / 'home'), 'TF_CPP_MIN_LOG_LEVEL': '2'})
+  return done.returncode, done.stdout
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+  """An experiment of init's making, cut down to one epoch of the smallest network."""
+  folder = tmp_path_factory.mktemp('tfx')
+  (folder / 'home').mkdir()
+  random = np.random.default_rng(0)
+  for label, colour in COLOURS.items():
+    (folder / 'photos' / label).mkdir(parents=True)
+    for number in range(20):
+      pixels = np.clip(np.array(colour) + random.integers(-40, 40, (36, 44, 3)), 0, 255)
+      Image.fromarray(pixels.astype(np.uint8)).save(folder / f'photos/{label}/{number}.png')
+  made = draft.write_experiment('tiny', folder / 'photos', folder)
+  tree = yaml.safe_load(made.config_path.read_text())
+  tree['model']['backbone'] = 'efficientnet_tiny'
+  tree['train'] |= {'epochs': 1, 'batch_size': 16}
+  tree['evaluate']['min_accuracy'] = 0.0
+  made.config_path.write_text(yaml.safe_dump(tree))
+  return folder
+
+
+def test_pip_on_path_is_that_of_the_environment(folder):
+  import shutil
+  assert shutil.which('pip', path=str(BIN)) == str(BIN / 'pip')
+
+
+def test_create_run_and_update(folder):
+  runner = 'tiny/local_runner.py'
+  code, text = call(folder, 'tfx', 'pipeline', 'create', '--engine=local',
+                    f'--pipeline_path={runner}')
+  assert code == 0 and 'Pipeline "tiny" created successfully' in text, text
+  assert not (folder / 'runs/tiny/artifacts').exists(), 'create must run nothing'
+
+  code, text = call(folder, 'tfx', 'run', 'create', '--engine=local', '--pipeline_name=tiny')
+  assert code == 0, text
+  record = lineage.Record(folder / 'runs/tiny')
+  run, = record.runs()
+  assert (run.state, run.version) == ('complete', '1')
+  components = {step.component for step in record.lineage('1').steps}
+  assert {'ImageExampleGen', 'Transform', 'Trainer', 'Evaluator', 'ServingValidator',
+          'Publisher'} <= components
+  assert (folder / 'runs/tiny/serving/tiny/1/saved_model.pb').is_file()
+
+  code, text = call(folder, 'tfx', 'pipeline', 'update', '--engine=local',
+                    f'--pipeline_path={runner}')
+  assert code == 0 and 'Pipeline "tiny" updated successfully' in text, text
+
+
+def test_sightline_run_finds_what_tfx_computed(folder):
+  """Needs the run of the test before."""
+  code, text = call(folder, 'sightline', 'run', 'tiny/tiny.yaml', '--no-ask')
+  assert code == 0, text
+  record = lineage.Record(folder / 'runs/tiny')
+  newest, oldest = record.runs()
+  assert newest.version == oldest.version == '1'
+  trained = [step for step in record.lineage(newest.run_id).steps if step.component == 'Trainer']
+  assert [step.run_id for step in trained] == [oldest.run_id]
+
+
+def test_compile_for_vertex_from_the_kubeflow_runner(folder):
+  code, text = call(folder, 'tfx', 'pipeline', 'compile', '--engine=vertex',
+                    '--pipeline_path=tiny/kubeflow_runner.py')
+  assert code == 0 and 'compiled successfully' in text, text
+  from pipeline import compilation
+  compiled = compilation.read_compiled(folder / 'pipeline.yaml')
+  assert 'ImageExampleGen' in compiled.tasks
+  assert os.path.basename(compiled.image).startswith('sightline:')
