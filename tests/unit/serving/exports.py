@@ -46,8 +46,8 @@ def network(seed: int) -> keras.Model:
   return keras.Model(inputs, outputs)
 
 
-def write_image_model(path: pathlib.Path, seed: int = 0, identity: bool = True) -> pathlib.Path:
-  """A tiny export with the three signatures of a Sightline export."""
+def write_image_model(path: pathlib.Path, seed: int = 0, without: str = '') -> pathlib.Path:
+  """A tiny export with the three signatures of a Sightline export, or without one of them."""
   model = network(seed)
   labels = tf.constant(LABELS)
 
@@ -72,17 +72,19 @@ def write_image_model(path: pathlib.Path, seed: int = 0, identity: bool = True) 
   archive.track(model)
   image_bytes = tf.TensorSpec([None], tf.string, name=signatures.IMAGE_BYTES)
   examples = tf.TensorSpec([None], tf.string, name=signatures.EXAMPLES)
-  archive.add_endpoint(signatures.SERVING_DEFAULT, answer, [image_bytes])
-  archive.add_endpoint(
-      signatures.SERVING_EXAMPLES, lambda examples: answer(parse(examples)[features.IMAGE]),
-      [examples])
-  archive.add_endpoint(signatures.TRANSFORM_FEATURES, transform, [examples])
+  endpoints = {
+      signatures.SERVING_DEFAULT: (answer, image_bytes),
+      signatures.SERVING_EXAMPLES: (
+          lambda examples: answer(parse(examples)[features.IMAGE]), examples),
+      signatures.TRANSFORM_FEATURES: (transform, examples)}
+  for name, (function, spec) in endpoints.items():
+    if name != without:
+      archive.add_endpoint(name, function, [spec])
   archive.write_out(str(path), verbose=False)
-  if identity:
-    folder = path / 'assets.extra'
-    folder.mkdir()
-    (folder / signatures.IDENTITY_FILE).write_text(json.dumps({
-        'run_id': f'seed-{seed}', 'labels': LABELS, 'weights_sha256': weights_sha256(path)}))
+  folder = path / 'assets.extra'
+  folder.mkdir()
+  (folder / signatures.IDENTITY_FILE).write_text(json.dumps({
+      'run_id': f'seed-{seed}', 'labels': LABELS, 'weights_sha256': weights_sha256(path)}))
   return path
 
 

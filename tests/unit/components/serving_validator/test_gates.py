@@ -1,0 +1,81 @@
+import json
+
+import numpy as np
+import pytest
+
+from components.serving_validator import gates
+from components.serving_validator.probe_process import Crashed, Measured
+from schemas.config import ServingValidatorConfig
+
+ANSWERS = np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3]], np.float32)
+CONFIG = ServingValidatorConfig(p95_ms=96, disk_mb=2, rss_mb=600, max_difference=1e-5)
+
+
+def measured(**changes) -> Measured:
+  values = dict(
+      load_ms=900.0, cold_ms=500.0, warm_ms=tuple(float(ms) for ms in range(1, 102)), rss_mb=600.0,
+      problems=(), ids=np.array(['a', 'b']), by_bytes=ANSWERS, by_records=ANSWERS)
+  return Measured(**{**values, **changes})
+
+
+def evaluated(difference=0.0):
+  return {'b': ANSWERS[1] + np.array([0, 0, difference], np.float32), 'a': ANSWERS[0], 'c': ANSWERS}
+
+
+def judge(result=None, disk=2_000_000, seen=None, config=CONFIG):
+  return gates.judge(result or measured(), disk, evaluated() if seen is None else seen, config)
+
+
+def failed(report):
+  return [gate.gate for gate in report.failed]
+
+
+def test_everything_at_its_limit_passes_and_the_figures_are_right():
+  report = judge()
+  assert report.blessed and not report.failed
+  values = {gate.gate: gate.value for gate in report.gates}
+  # 1..101 ms: the p-th percentile is 1 + p.
+  assert values['p95_ms'] == 96 and values['disk_mb'] == 2 and values['rss_mb'] == 600
+  assert report.figures['p50_ms'] == 51 and report.figures['p99_ms'] == 100
+  assert report.figures['cold_ms'] == 500 and report.figures['images_compared'] == 2
+
+
+@pytest.mark.parametrize('gate, changes', [
+    ('p95_ms', {'result': measured(warm_ms=tuple(float(ms) for ms in range(2, 103)))}),
+    ('disk_mb', {'disk': 2_000_001}),
+    ('rss_mb', {'result': measured(rss_mb=600.1)}),
+    ('max_difference', {'seen': evaluated(2e-5)}),
+    ('max_difference', {'seen': {'a': ANSWERS[0]}}),
+    ('max_difference', {'seen': {'a': ANSWERS[0][:2], 'b': ANSWERS[1][:2]}}),
+    ('max_difference', {'seen': evaluated(float('nan'))}),
+    ('signatures', {'result': measured(problems=('transform_features: not in the export.',))}),
+    ('signatures_difference', {'result': measured(by_records=ANSWERS + np.float32(0.01))}),
+    ('signatures_difference', {'result': measured(by_records=ANSWERS[:, :2])}),
+])
+def test_each_gate_fails_alone_and_says_what_to_do(gate, changes):
+  report = judge(**changes)
+  assert failed(report) == [gate] and not report.blessed
+  sentence = report.failed[0].sentence()
+  assert sentence.startswith(f'serving_validator.{gate} failed: ')
+  assert sentence.endswith(report.failed[0].next_step) and len(report.failed[0].next_step) > 20
+
+
+def test_the_worst_image_is_named():
+  (gate,) = judge(seen=evaluated(0.25)).failed
+  assert 'image b' in gate.detail
+  assert gate.value == pytest.approx(0.25, abs=1e-6)
+
+
+def test_a_crash_is_a_failed_gate_with_its_last_words():
+  report = judge(Crashed('Could not find variable'), disk=3_000_000)
+  assert failed(report) == ['loads', 'disk_mb']
+  assert 'Could not find variable' in report.failed[0].sentence()
+
+
+def test_the_report_survives_its_file(tmp_path):
+  report = judge(seen=evaluated(float('nan')))
+  gates.write(report, tmp_path, weights_sha256='abc', current_model_id=7)
+  assert gates.read(tmp_path) == report
+  found = json.loads((tmp_path / 'gates.json').read_text(), parse_constant=pytest.fail)
+  assert found['blessed'] is False and found['weights_sha256'] == 'abc'
+  assert set(found['gates'][0]) >= {'gate', 'value', 'limit', 'ok', 'unit', 'next_step'}
