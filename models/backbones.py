@@ -11,6 +11,7 @@ from typing import Literal
 
 import keras
 import numpy as np
+
 # Keras exports the sized models only; their factory takes any width, depth and
 # drop-connect rate.
 from keras.src.applications import efficientnet, efficientnet_v2

@@ -85,7 +85,7 @@ def _load_imagenet(backbone: keras.Model, name: str) -> Loaded:
   try:
     source = getattr(keras.applications, row.imagenet)(
         include_top=False, weights='imagenet', input_shape=backbone.input_shape[1:])
-  except Exception as error:  # noqa: BLE001 - Keras raises bare Exception for a failed download
+  except Exception as error:
     raise WeightsError(
         f'model.weights: the ImageNet weights of {name} could not be fetched: '
         f'{_first_line(error)}. {_ALTERNATIVES}') from error

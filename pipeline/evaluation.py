@@ -9,7 +9,7 @@ from schemas.config import Config
 # TFMA's names of the metrics that work on sparse integer labels.
 ACCURACY = 'SparseCategoricalAccuracy'
 LOSS = 'SparseCategoricalCrossentropy'
-CONFUSION = 'MultiClassConfusionMatrixTable'
+CONFUSION = 'MultiClassConfusionMatrixAtThresholds'
 
 
 def slice_keys(config: Config) -> list[str]:
@@ -41,8 +41,10 @@ def eval_config(config: Config) -> tfma.EvalConfig:
   for key in slice_keys(config):
     result.slicing_specs.add().feature_keys.append(key)
   metrics = result.metrics_specs.add()
-  for name in ('ExampleCount', LOSS, CONFUSION):
+  for name in ('ExampleCount', LOSS):
     metrics.metrics.add().class_name = name
+  # Threshold 0: whatever is most likely is predicted, however unlikely it is.
+  metrics.metrics.add(class_name=CONFUSION, config='{"thresholds": [0.0]}')
   accuracy = metrics.metrics.add()
   accuracy.class_name = ACCURACY
   overall = accuracy.per_slice_thresholds.add()

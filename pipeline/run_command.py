@@ -86,7 +86,7 @@ def _run(config: Config, this_run: runner.Run, console: Console) -> None:
     pass  # run.error holds its text, and the report prints it
   except KeyboardInterrupt:
     console.print('interrupted')
-  except Exception:  # noqa: BLE001 - whatever it was: run.error names it, the log has the traceback
+  except Exception:
     if this_run.error is None:
       raise
 

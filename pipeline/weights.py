@@ -26,7 +26,8 @@ def resolve(config: Config) -> str:
     return str(path.resolve())
   root = config.run.root
   assert root is not None
-  summaries = [root / wanted / 'summary.json', *sorted(root.parent.glob(f'*/{wanted}/summary.json'))]
+  beside = sorted(root.parent.glob(f'*/{wanted}/summary.json'))
+  summaries = [root / wanted / 'summary.json', *beside]
   for summary in summaries:
     if summary.is_file():
       return _of_run(summary)

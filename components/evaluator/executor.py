@@ -21,7 +21,7 @@ class Executor(tfx_executor.Executor):
   the model that was blessed before is judged alone, and the verdict says so.
   """
 
-  def Do(self, input_dict, output_dict, exec_properties) -> None:  # noqa: N802 - TFX's name
+  def Do(self, input_dict, output_dict, exec_properties) -> None:
     candidate = _export(input_dict[standard_component_specs.MODEL_KEY])
     baseline = _export(input_dict.get(standard_component_specs.BASELINE_MODEL_KEY))
     same = baseline is not None and (
