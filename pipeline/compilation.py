@@ -147,6 +147,8 @@ def read_compiled(path: pathlib.Path) -> Compiled:
     tree = yaml.safe_load(path.read_text(encoding='utf-8'))
   except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
     raise RunError(f'{path}: expected a compiled pipeline. Received: {error}') from error
+  if not isinstance(tree, dict):
+    raise RunError(f'{path}: expected a compiled pipeline. Received: {type(tree).__name__}.')
   job = tree if 'pipelineSpec' in tree else {'pipelineSpec': tree}
   check_job(job, str(path))
   spec = job['pipelineSpec']

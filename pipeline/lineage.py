@@ -27,6 +27,9 @@ _NODE = 'node'
 _PUSHED = 'PushedModel'
 _DATASET = 'components.Dataset'
 _MODEL = 'Model'
+_EVALUATION = 'ModelEvaluation'
+# Beside TFMA's own files, by our Evaluator.
+_VERDICT = 'verdict.json'
 _BLESSINGS = ('ModelBlessing', 'InfraBlessing')
 _DONE = ('COMPLETE', 'CACHED')
 # Inputs that a verdict is measured against: named, and not walked back from,
@@ -185,7 +188,7 @@ class Record:
     return self._lineage(run_id, versions[-1] if versions else '', outputs)
 
   def _run(self, run_id: str, steps: list[Step]) -> Run:
-    summary = self._summary(run_id)
+    summary = self._summary(run_id) or self._judged(steps)
     outputs = {key for step in steps for key in step.outputs}
     versions = [_version(artifact) for artifact in self._pushed() if artifact.id in outputs]
     started = min(step.started for step in steps)
@@ -230,14 +233,18 @@ class Record:
     return sorted((one for one in found if _version(one)), key=lambda one: one.id)
 
   def _summary(self, run_id: str) -> dict:
-    path = self._root / run_id / SUMMARY
-    try:
-      tree = json.loads(path.read_text(encoding='utf-8'))
-    except FileNotFoundError:
-      return {}
-    except (OSError, ValueError) as error:
-      raise RunError(f'{path}: expected the summary as JSON. Received: {error}') from error
-    return tree if isinstance(tree, dict) else {}
+    return _read_json(self._root / run_id / SUMMARY)
+
+  def _judged(self, steps: Iterable[Step]) -> dict:
+    """Accuracy and verdict of a run that TFX's own runner did, which writes no summary."""
+    outputs = {key for step in steps for key in step.outputs}
+    for artifact in map(_artifact, self._store.get_artifacts_by_type(_EVALUATION)):
+      if artifact.id in outputs:
+        tree = _read_json(pathlib.Path(artifact.uri, _VERDICT))
+        word = 'blessed' if tree.get('blessed') else 'not blessed'
+        return {'accuracy': (tree.get('candidate') or {}).get('accuracy'),
+                'verdict': word if tree else ''}
+    return {}
 
   def _names_of_nodes(self) -> dict[int, str]:
     # TFX names the context <pipeline>.<component>.
@@ -330,6 +337,16 @@ def _open(path: pathlib.Path):
     return metadata_store.MetadataStore(connection)
   except (errors.StatusError, RuntimeError) as error:
     raise RunError(f'{path}: expected a store that TFX wrote. Received: {error}') from error
+
+
+def _read_json(path: pathlib.Path) -> dict:
+  try:
+    tree = json.loads(path.read_text(encoding='utf-8'))
+  except (FileNotFoundError, NotADirectoryError):
+    return {}
+  except (OSError, ValueError) as error:
+    raise RunError(f'{path}: expected JSON. Received: {error}') from error
+  return tree if isinstance(tree, dict) else {}
 
 
 def _artifact(message) -> Artifact:

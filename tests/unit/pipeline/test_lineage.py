@@ -159,3 +159,14 @@ def test_tables_hold_every_run_and_step(root):
   text = console.export_text()
   for word in ('fourth-run', 'failed', '98.5%', 'manifest of blue', 'ImageExampleGen'):
     assert word in text
+
+
+def test_a_run_of_tfx_itself_has_no_summary_and_is_judged_by_its_evaluation(tmp_path):
+  store = Store(tmp_path)
+  evaluation = store.artifact('ModelEvaluation', str(tmp_path / 'evaluation'))
+  store.execution('2026-01-01T00:00:00', 'Evaluator', [], [evaluation])
+  (tmp_path / 'evaluation').mkdir()
+  (tmp_path / 'evaluation/verdict.json').write_text(
+      json.dumps({'blessed': False, 'candidate': {'accuracy': {'value': 0.5, 'n': 4}}}))
+  run, = lineage.Record(tmp_path).runs()
+  assert (run.accuracy, run.verdict) == (0.5, 'not blessed')

@@ -1,0 +1,157 @@
+"""Compiling for Kubeflow: complete, hermetic, and refused where Kubeflow would refuse it."""
+
+import copy
+import importlib
+import json
+import pathlib
+import re
+import socket
+
+import pytest
+import yaml
+
+from pipeline import compilation
+from schemas import loader
+from schemas.errors import ConfigError, RunError
+
+DIGITS = pathlib.Path(__file__).parents[3] / 'pipeline/configs/digits.yaml'
+
+
+@pytest.fixture(scope='module')
+def config(tmp_path_factory):
+  return loader.load_config(DIGITS, working_directory=tmp_path_factory.mktemp('work'))
+
+
+@pytest.fixture(scope='module')
+def compiled(config, tmp_path_factory):
+  """Both forms, compiled while nothing outside can be reached."""
+  folder = tmp_path_factory.mktemp('compiled')
+  reached = []
+
+  def refuse(self, address):
+    reached.append(address)
+    raise OSError('no network in this test')
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(socket.socket, 'connect', refuse)
+    rows = {
+        'yaml': compilation.compile_pipeline(config, folder / 'new/digits.yaml'),
+        'json': compilation.compile_pipeline(
+            config, folder / 'digits.json', 'gs://bucket/digits', 'registry/ours:1'),
+    }
+  assert reached == []
+  return rows
+
+
+@pytest.fixture(scope='module')
+def job(compiled):
+  return json.loads(compiled['json'].path.read_text())
+
+
+@pytest.mark.slow
+def test_every_component_is_in_the_file(compiled):
+  for row in compiled.values():
+    assert {'ImageExampleGen', 'StatisticsGen', 'ExampleValidator', 'DataGate', 'Transform',
+            'Trainer', 'Evaluator', 'ServingValidator', 'Publisher'} <= set(row.tasks)
+    assert row.path.is_file()
+    assert list(row.path.parent.glob('.compile-*')) == []
+
+
+@pytest.mark.slow
+def test_the_data_are_named_by_whoever_submits(compiled):
+  for row in compiled.values():
+    assert row.parameters == {'data_fingerprint': '', 'span': 0}
+
+
+@pytest.mark.slow
+def test_image_and_root(compiled):
+  assert compiled['yaml'].image == compilation.default_image()
+  assert compiled['json'].image == 'registry/ours:1'
+  assert compiled['json'].pipeline_root == 'gs://bucket/digits'
+  assert 'gs://' not in compiled['yaml'].path.read_text()
+
+
+@pytest.mark.slow
+def test_resolvers_are_named_because_the_open_source_backend_refuses_them(compiled):
+  assert compiled['yaml'].resolvers
+  assert all(name.startswith('LatestServedModel') for name in compiled['yaml'].resolvers)
+
+
+@pytest.mark.slow
+def test_the_yaml_is_the_pipeline_of_the_job(compiled, job):
+  alone = yaml.safe_load(compiled['yaml'].path.read_text())
+  assert alone['root'] == job['pipelineSpec']['root']
+
+
+@pytest.mark.slow
+def test_what_the_container_imports_exists(job):
+  text = json.dumps(job)
+  types = set(re.findall(r'title: (components\.\w+)', text))
+  assert 'components.Dataset' in types
+  arguments = [executor['container']['args']
+               for executor in job['pipelineSpec']['deploymentSpec']['executors'].values()
+               if 'container' in executor]
+  executors = {args[args.index('--executor_class_path') + 1] for args in arguments}
+  assert any(name.startswith('components.') for name in executors)
+  for path in types | executors:
+    module, _, name = path.rpartition('.')
+    assert hasattr(importlib.import_module(module), name)
+
+
+def broken(job, change):
+  wrong = copy.deepcopy(job)
+  change(wrong['pipelineSpec'])
+  return wrong
+
+
+def misspell_container(spec):
+  executor = spec['deploymentSpec']['executors']['Trainer_executor']
+  executor['containr'] = executor.pop('container')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('change', 'part'), [
+    (misspell_container, 'deploymentSpec.*containr'),
+    (lambda spec: spec['root'].update(dagg={}), 'pipelineSpec.*dagg'),
+    (lambda spec: spec.update(schemaVersion='2.0.0'), 'schemaVersion.*2.1.0'),
+    (lambda spec: spec['root']['dag']['tasks']['Trainer'].update(componentRef={'nam': 'x'}),
+     'pipelineSpec.*nam'),
+])
+def test_a_file_that_kubeflow_would_refuse_is_refused(job, change, part):
+  compilation.check_job(copy.deepcopy(job), 'sound')
+  with pytest.raises(RunError, match=f'(?s)broken.*{part}'):
+    compilation.check_job(broken(job, change), 'broken')
+
+
+@pytest.mark.slow
+def test_nothing_is_written_when_the_check_fails(config, tmp_path, monkeypatch):
+  def refuse(job, source):
+    raise RunError(f'{source}: refused')
+
+  target = tmp_path / 'digits.yaml'
+  target.write_text('the file of before')
+  monkeypatch.setattr(compilation, 'check_job', refuse)
+  with pytest.raises(RunError, match='refused'):
+    compilation.compile_pipeline(config, target)
+  assert target.read_text() == 'the file of before'
+  assert [path.name for path in tmp_path.iterdir()] == ['digits.yaml']
+
+
+@pytest.mark.parametrize(('output', 'root', 'name', 'words'), [
+    ('digits.txt', None, 'digits', '--output'),
+    ('digits.yaml', 's3://bucket/x', 'digits', 's3://bucket/x'),
+    ('digits.yaml', None, 'My_Digits', 'name: Kubeflow expects'),
+])
+def test_what_cannot_be_used_there_is_refused(config, tmp_path, output, root, name, words):
+  with pytest.raises(ConfigError, match=words):
+    compilation.compile_pipeline(
+        config.model_copy(update={'name': name}), tmp_path / output, root)
+  assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_pipeline_is_refused(tmp_path):
+  (tmp_path / 'x.yaml').write_text('{a: ')
+  with pytest.raises(RunError, match='x.yaml'):
+    compilation.read_compiled(tmp_path / 'x.yaml')
+  with pytest.raises(RunError, match='missing'):
+    compilation.read_compiled(tmp_path / 'missing.yaml')
