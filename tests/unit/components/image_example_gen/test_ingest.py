@@ -211,7 +211,7 @@ def test_copies_are_kept_once_and_conflicts_not_at_all(good_data, run_ingest):
       ('07.png', '9', 'duplicate'), ('12.png', '14', 'label_conflict'),
       ('99.png', '22', 'duplicate'), ('05.png', '24', 'duplicate'),
       ('x.png', '25', 'label_conflict')]
-  assert "12.png (dog)" in result.quarantined[4]['detail']
+  assert '12.png (dog)' in result.quarantined[4]['detail']
   paths = {row['path'] for row in result.manifest}
   assert paths == ({f'{number:02d}.png' for number in range(20)} | {'0.png'}) - {
       '07.png', '12.png'}
