@@ -33,7 +33,7 @@ class Curves(keras.callbacks.Callback):
   def on_epoch_end(self, epoch, logs=None):
     optimizer = self.model.optimizer
     step = int(optimizer.iterations.numpy()) - 1
-    row = {name: float(value) for name, value in (logs or {}).items() if name in COLUMNS}
+    row: dict = {name: float(value) for name, value in (logs or {}).items() if name in COLUMNS}
     row |= {
         'stage': self._stage.name,
         'epoch': self._first_epoch + epoch,
@@ -70,7 +70,7 @@ class Progress(keras.callbacks.Callback):
     self._report('epoch', (epoch + 1) * self._steps, logs)
 
   def _report(self, kind: str, step: int, logs: dict | None) -> None:
-    event = {
+    event: dict = {
         'kind': kind, 'stage': self._stage.name, 'epoch': self._epoch + 1,
         'epochs': self._stage.epochs, 'step': step, 'steps': self._steps * self._stage.epochs,
         **{name: float(value) for name, value in (logs or {}).items()},

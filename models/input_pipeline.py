@@ -112,4 +112,5 @@ def steps(files: Sequence[str], batch_size: int) -> int:
 
 def count_records(files: Sequence[str]) -> int:
   """Counts the examples in record files."""
-  return int(read_records(files).reduce(tf.constant(0, tf.int64), lambda total, _: total + 1).numpy())
+  count = read_records(files).reduce(tf.constant(0, tf.int64), lambda total, _: total + 1)
+  return int(count.numpy())

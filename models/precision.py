@@ -7,6 +7,8 @@ import tensorflow as tf
 
 @dataclasses.dataclass(frozen=True)
 class Precision:
+  """A dtype policy by its Keras name, and why it was chosen."""
+
   policy: str
   reason: str
 

@@ -68,6 +68,8 @@ class TrainingData:
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
+  """A trained model under float32, and the record of its training."""
+
   model: keras.Model
   record: dict
 

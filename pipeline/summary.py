@@ -38,6 +38,7 @@ def collect(config: Config, run: runner.Run) -> dict[str, Any]:
   assert root is not None
   candidate = verdict.get('candidate') or {}
   images = pathlib.Path(str(config.data.root), 'images')
+  assert config.publish.directory is not None
   return {
       'name': config.name,
       'run_id': run.run_id,

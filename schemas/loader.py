@@ -109,9 +109,9 @@ def _apply_override(tree: dict, override: str) -> None:
 def _absolute_paths(tree: dict, base: pathlib.Path) -> None:
   for section, key in _PATHS:
     branch = tree.get(section)
-    value = branch.get(key) if isinstance(branch, dict) else None
-    if not isinstance(value, str | pathlib.Path):
+    if not isinstance(branch, dict) or not isinstance(branch.get(key), str | pathlib.Path):
       continue
+    value = branch[key]
     text = str(value)
     if '://' in text:
       if not text.startswith(_REMOTE) or key != 'root' or section != 'run':

@@ -23,7 +23,8 @@ class Executor(tfx_executor.Executor):
 
   def Do(self, input_dict, output_dict, exec_properties) -> None:
     candidate = _export(input_dict[standard_component_specs.MODEL_KEY])
-    baseline = _export(input_dict.get(standard_component_specs.BASELINE_MODEL_KEY))
+    in_service = input_dict.get(standard_component_specs.BASELINE_MODEL_KEY)
+    baseline = _export(in_service) if in_service else None
     same = baseline is not None and (
         weights_hash.weights_sha256(candidate) == weights_hash.weights_sha256(baseline))
     compared = dict(input_dict)
@@ -45,9 +46,7 @@ class Executor(tfx_executor.Executor):
     _record(input_dict, output_dict, candidate, same)
 
 
-def _export(artifacts) -> pathlib.Path | None:
-  if not artifacts:
-    return None
+def _export(artifacts) -> pathlib.Path:
   artifact = artifact_utils.get_single_instance(artifacts)
   return pathlib.Path(
       path_utils.serving_model_path(artifact.uri, path_utils.is_old_model_artifact(artifact)))

@@ -45,8 +45,7 @@ def write(
   path = folder / FILE
   files = input_pipeline.record_files(patterns)
   model = tf.saved_model.load(str(candidate))
-  other = tf.saved_model.load(str(baseline)) if baseline else None
-  reorder = _reorder(candidate, baseline) if baseline else None
+  other = _Baseline(candidate, baseline) if baseline else None
   with pq.ParquetWriter(path, _SCHEMA) as writer:
     for batch in input_pipeline.read_records(files).batch(_BATCH):
       ids, labels = zip(*_identify(batch), strict=True)
@@ -55,9 +54,7 @@ def write(
           'label': labels,
           'label_id': _label_ids(model, batch),
           'candidate': list(_probabilities(model, batch)),
-          'baseline': (
-              [reorder(row) for row in _probabilities(other, batch)] if other is not None
-              else [None] * len(ids)),
+          'baseline': other.probabilities(batch) if other else [None] * len(ids),
       }
       writer.write_table(pa.table(rows, schema=_SCHEMA))
   return path
@@ -80,19 +77,23 @@ def _identify(batch: tf.Tensor) -> Iterator[tuple[str, str]]:
            feature[features.LABEL].bytes_list.value[0].decode())
 
 
-def _reorder(candidate: pathlib.Path, baseline: pathlib.Path):
-  """Returns a map from the baseline's order of labels to the candidate's.
+class _Baseline:
+  """The model in service, answering in the candidate's order of labels.
 
   A label that one of the two does not know has probability 0.
   """
-  ours, theirs = (labels(folder) for folder in (candidate, baseline))
-  position = {label: index for index, label in enumerate(theirs)}
 
-  def reorder(row: np.ndarray) -> np.ndarray:
-    return np.array([row[position[label]] if label in position else 0.0 for label in ours],
-                    np.float32)
+  def __init__(self, candidate: pathlib.Path, baseline: pathlib.Path):
+    self._model = tf.saved_model.load(str(baseline))
+    self._ours = labels(candidate)
+    self._position = {label: index for index, label in enumerate(labels(baseline))}
 
-  return reorder
+  def probabilities(self, batch: tf.Tensor) -> list[np.ndarray]:
+    return [self._reorder(row) for row in _probabilities(self._model, batch)]
+
+  def _reorder(self, row: np.ndarray) -> np.ndarray:
+    return np.array([row[self._position[label]] if label in self._position else 0.0
+                     for label in self._ours], np.float32)
 
 
 def labels(export: pathlib.Path) -> list[str]:

@@ -60,12 +60,7 @@ def judge(
   if table['baseline'].null_count == 0:
     baseline = metrics.measure(truth, _matrix(table['baseline']), labels)
   blessed = result.validation_ok
-  if same_as_baseline:
-    reasons = ['The model in service holds the same weights; its verdict stands.'] if blessed else []
-  elif blessed:
-    reasons = [_praise(candidate, baseline)]
-  else:
-    reasons = []
+  reasons = [_praise(candidate, baseline, same_as_baseline)] if blessed else []
   reasons += [reason for slice_result in result.metric_validations_per_slice
               for reason in _refusals(slice_result)]
   return Verdict(blessed, reasons, same_as_baseline, candidate, baseline,
@@ -76,7 +71,9 @@ def _matrix(column) -> np.ndarray:
   return np.array(column.to_pylist(), np.float32)
 
 
-def _praise(candidate: dict, baseline: dict | None) -> str:
+def _praise(candidate: dict, baseline: dict | None, same_as_baseline: bool) -> str:
+  if same_as_baseline:
+    return 'The model in service holds the same weights; its verdict stands.'
   value = candidate['accuracy']['value']
   if baseline is None:
     return f'Accuracy {value:.4f} meets the absolute bar; there is no model in service yet.'
