@@ -1,7 +1,9 @@
 """Reads the anomalies of every split and lets the data pass, or stops the run."""
 
 import json
+import os
 import pathlib
+import tempfile
 from typing import Any
 
 import tensorflow_data_validation as tfdv
@@ -9,7 +11,9 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx import types
 from tfx.components.example_validator import executor as example_validator
 from tfx.dsl.components.base import base_executor
+from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
+from tfx.utils import io_utils
 
 from components.data_gate import findings
 from components.image_example_gen import ingest
@@ -39,18 +43,22 @@ class Executor(base_executor.BaseExecutor):
     del exec_properties
     artifact = artifact_utils.get_single_instance(input_dict[ANOMALIES])
     schema = tfdv.load_schema_text(
-        str(pathlib.Path(artifact_utils.get_single_uri(input_dict[SCHEMA]), _SCHEMA_FILE)))
-    dataset = pathlib.Path(artifact_utils.get_single_uri(input_dict[DATASET]))
+        os.path.join(artifact_utils.get_single_uri(input_dict[SCHEMA]), _SCHEMA_FILE))
+    dataset = artifact_utils.get_single_uri(input_dict[DATASET])
     splits = artifact_utils.decode_split_names(artifact.split_names)
-    lines = []
-    for split in splits:
-      lines.extend(findings.explain(
-          split, _read(artifact, split), schema, dataset / ingest.MANIFEST_FILE))
+    lines: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+      # The artifact may lie in a bucket, Parquet wants a file.
+      manifest = pathlib.Path(folder, ingest.MANIFEST_FILE)
+      fileio.copy(os.path.join(dataset, ingest.MANIFEST_FILE), str(manifest))
+      for split in splits:
+        lines.extend(findings.explain(split, _read(artifact, split), schema, manifest))
     if lines:
       raise DataError('\n'.join([
           *lines, 'The data breaks the schema. Mend or remove these rows, or, where they are '
           'right, extend the schema (data.schema) by what is new.']))
-    summary = json.loads((dataset / ingest.SUMMARY_FILE).read_text(encoding='utf-8'))
+    with fileio.open(os.path.join(dataset, ingest.SUMMARY_FILE)) as stream:
+      summary = json.loads(stream.read())
     report = {
         'passed': True,
         'splits': splits,
@@ -58,12 +66,11 @@ class Executor(base_executor.BaseExecutor):
         'dataset_sha256': summary['dataset_sha256'],
         'warnings': summary['warnings'],
     }
-    folder = pathlib.Path(artifact_utils.get_single_uri(output_dict[REPORT]))
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / REPORT_FILE).write_text(json.dumps(report, indent=2) + '\n', encoding='utf-8')
+    path = os.path.join(artifact_utils.get_single_uri(output_dict[REPORT]), REPORT_FILE)
+    io_utils.write_string_file(path, json.dumps(report, indent=2) + '\n')
 
 
 def _read(artifact: types.Artifact, split: str) -> anomalies_pb2.Anomalies:
-  path = pathlib.Path(artifact_utils.get_split_uri([artifact], split),
-                      example_validator.DEFAULT_FILE_NAME)
-  return anomalies_pb2.Anomalies.FromString(path.read_bytes())
+  path = os.path.join(
+      artifact_utils.get_split_uri([artifact], split), example_validator.DEFAULT_FILE_NAME)
+  return anomalies_pb2.Anomalies.FromString(io_utils.read_bytes_file(path))

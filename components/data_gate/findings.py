@@ -22,12 +22,12 @@ class Offenders(NamedTuple):
 
   Attributes:
     values: distinct values that the schema does not know, most frequent first.
-    count: rows that hold one.
+    images: how many hold one.
     files: up to five of them.
   """
 
   values: list
-  count: int
+  images: int
   files: list[str]
 
 
@@ -51,15 +51,15 @@ def explain(
     feature = known.get(name)
     found = offenders(split, feature, manifest) if feature is not None else None
     line = f'split {split}, feature {name}: '
-    if found is None or not found.count:
+    if found is None or not found.images:
       yield line + description
     else:
       shown = ', '.join(map(repr, found.values[:_SHOWN]))
       more = len(found.values) - _SHOWN
       yield (f'{line}expected {_expected(feature)}. Received: '
-             f'{shown}{f" and {more} other values" if more > 0 else ""} in {found.count} '
-             f'{"image" if found.count == 1 else "images"}: {", ".join(found.files)}'
-             f'{" and others" if found.count > len(found.files) else ""}.')
+             f'{shown}{f" and {more} other values" if more > 0 else ""} in {found.images} '
+             f'{"image" if found.images == 1 else "images"}: {", ".join(found.files)}'
+             f'{" and others" if found.images > len(found.files) else ""}.')
   if anomalies.HasField('dataset_anomaly_info'):
     reasons = anomalies.dataset_anomaly_info.reason
     yield f'split {split}: ' + (' '.join(reason.description for reason in reasons)

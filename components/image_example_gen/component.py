@@ -14,7 +14,7 @@ from schemas.config import DataConfig
 class ImageExampleGenSpec(types.ComponentSpec):
   """ImageExampleGen component spec."""
 
-  INPUTS = {}
+  INPUTS: dict[str, ChannelParameter] = {}
   OUTPUTS = {
       keys.EXAMPLES: ChannelParameter(type=standard_artifacts.Examples),
       keys.QUARANTINE: ChannelParameter(type=components.Quarantine),

@@ -1,12 +1,15 @@
 """Reads the component's parameters, has the images ingested, describes the artifacts."""
 
+import os
 import pathlib
+import tempfile
 from typing import Any
 
 from tfx import types
 from tfx.components.example_gen import utils
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_beam_executor
+from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 
@@ -31,13 +34,21 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     data = DataConfig.model_validate_json(exec_properties[keys.CONFIG])
     examples = artifact_utils.get_single_instance(output_dict[keys.EXAMPLES])
     dataset = artifact_utils.get_single_instance(output_dict[keys.DATASET])
-    outputs = ingest.Outputs(
-        examples={name: pathlib.Path(examples.uri, f'Split-{name}') for name in features.SPLITS},
-        quarantine=pathlib.Path(artifact_utils.get_single_uri(output_dict[keys.QUARANTINE])),
-        dataset=pathlib.Path(dataset.uri))
-    summary = ingest.ingest(
-        data, outputs, pathlib.Path(exec_properties[keys.STATE_DIR]),
-        exec_properties.get(keys.DATA_FINGERPRINT) or '', self._make_beam_pipeline)
+    state = pathlib.Path(exec_properties[keys.STATE_DIR])
+    state.mkdir(parents=True, exist_ok=True)
+    # The artifacts may lie in a bucket, where only whole files can be put.
+    with tempfile.TemporaryDirectory(prefix='outputs-', dir=state) as folder:
+      outputs = ingest.Outputs(
+          examples={name: os.path.join(examples.uri, f'Split-{name}')
+                    for name in features.SPLITS},
+          quarantine=pathlib.Path(folder, keys.QUARANTINE),
+          dataset=pathlib.Path(folder, keys.DATASET))
+      outputs.dataset.mkdir()
+      summary = ingest.ingest(
+          data, outputs, state, exec_properties.get(keys.DATA_FINGERPRINT) or '',
+          self._make_beam_pipeline)
+      _put(outputs.quarantine, artifact_utils.get_single_uri(output_dict[keys.QUARANTINE]))
+      _put(outputs.dataset, dataset.uri)
     examples.split_names = artifact_utils.encode_split_names(list(features.SPLITS))
     examples.span = exec_properties.get(keys.SPAN) or 0
     # Readers tell by the suffix whether a file is compressed; TFX knows this one name.
@@ -47,3 +58,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         utils.FINGERPRINT_PROPERTY_NAME, exec_properties.get(keys.DATA_FINGERPRINT) or '')
     for key in (keys.DATASET_SHA256, keys.MANIFEST_SHA256):
       dataset.set_string_custom_property(key, summary[key])
+
+
+def _put(folder: pathlib.Path, uri: str) -> None:
+  fileio.makedirs(uri)
+  for path in folder.iterdir():
+    fileio.copy(str(path), os.path.join(uri, path.name), overwrite=True)

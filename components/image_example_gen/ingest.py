@@ -29,12 +29,12 @@ class Outputs(NamedTuple):
   """Folders to write to.
 
   Attributes:
-    examples: of each split.
+    examples: of each split; by Beam, so they may lie in a bucket.
     quarantine: gets quarantine.csv.
     dataset: gets manifest.parquet and dataset.json.
   """
 
-  examples: dict[str, pathlib.Path]
+  examples: dict[str, str]
   quarantine: pathlib.Path
   dataset: pathlib.Path
 

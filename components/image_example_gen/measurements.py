@@ -8,7 +8,7 @@ import numpy as np
 _WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32) / 255
 # Rows that are worked on at once: a photo of 50 million pixels as float32 would
 # take 200 MB a copy.
-_STRIP = 256
+_STRIP = 128
 
 
 class Measurements(NamedTuple):

@@ -7,6 +7,7 @@ Rows and results travel by Parquet files in a work folder.
 
 import hashlib
 import json
+import os
 import pathlib
 from collections.abc import Callable, Iterator
 
@@ -65,7 +66,7 @@ def write_manifest(
 
 
 def write_examples(
-    accepted: pathlib.Path, groups: int, manifest: Manifest, folders: dict[str, pathlib.Path],
+    accepted: pathlib.Path, groups: int, manifest: Manifest, folders: dict[str, str],
     work: pathlib.Path, make_pipeline: MakePipeline,
 ) -> list[str]:
   """Pass 2: reads the accepted images again and writes a TFRecord file a split.
@@ -91,7 +92,7 @@ def write_examples(
         | 'Read' >> beam.ParDo(_Read(manifest, accepted, work)).with_outputs(*features.SPLITS))
     for name in features.SPLITS:
       _ = examples[name] | f'Write[{name}]' >> beam.io.WriteToTFRecord(
-          str(folders[name] / 'data_tfrecord'), file_name_suffix='.tfrecord', num_shards=0)
+          os.path.join(folders[name], 'data_tfrecord'), file_name_suffix='.tfrecord', num_shards=0)
   return [name for path in sorted(work.glob('changed-*.json'))
           for name in json.loads(path.read_text(encoding='utf-8'))]
 

@@ -1,4 +1,5 @@
 import csv
+import glob
 import io
 import json
 import pathlib
@@ -71,7 +72,7 @@ def run_ingest(tmp_path):
     runs.append(None)
     out = tmp_path / f'out{len(runs)}'
     outputs = ingest.Outputs(
-        {name: out / f'Split-{name}' for name in features.SPLITS}, out / 'quarantine',
+        {name: str(out / f'Split-{name}') for name in features.SPLITS}, out / 'quarantine',
         out / 'dataset')
     outputs.dataset.mkdir(parents=True)
     summary = ingest.ingest(
@@ -81,7 +82,7 @@ def run_ingest(tmp_path):
     with open(outputs.quarantine / 'quarantine.csv', encoding='utf-8', newline='') as stream:
       quarantined = list(csv.DictReader(stream))
     records = {name: [tf.train.Example.FromString(record.numpy()) for record in
-                      tf.data.TFRecordDataset(sorted(map(str, folder.glob('*.tfrecord'))))]
+                      tf.data.TFRecordDataset(sorted(glob.glob(f'{folder}/*.tfrecord')))]
                for name, folder in outputs.examples.items()}
     return types.SimpleNamespace(
         summary=summary, quarantined=quarantined, records=records, outputs=outputs,

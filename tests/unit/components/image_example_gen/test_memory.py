@@ -24,7 +24,7 @@ with open(root / 'labels.csv', 'w') as stream:
     pixels = draw.integers(0, 256, (480, 500, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(root / 'images' / f'{number}.bmp')
     stream.write(f'{number}.bmp,{"ab"[number % 2]}\\n')
-out = ingest.Outputs({name: root / 'out' / name for name in features.SPLITS}, root / 'out',
+out = ingest.Outputs({name: str(root / 'out' / name) for name in features.SPLITS}, root / 'out',
                      root / 'out')
 out.dataset.mkdir()
 runner = '--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner'
