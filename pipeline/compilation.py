@@ -94,13 +94,16 @@ def compile_pipeline(
       pipeline = kubeflow_pipeline(config, pipeline_root)
       job = kubeflow_runner(draft, image).run(pipeline, write_out=False)
       _set_defaults(job, pipeline)
+      if pipeline_root:
+        # The .yaml holds the pipeline without its job, which names the root otherwise.
+        job['pipelineSpec']['defaultPipelineRoot'] = pipeline_root
       _write(job, draft)
       compiled = read_compiled(draft)
       os.replace(draft, output)
   except OSError as error:
     raise ConfigError(f'--output: expected a folder that can be written. Received: {output} '
                       f'({error.strerror or error}).') from error
-  return dataclasses.replace(compiled, path=output, pipeline_root=pipeline_root or '')
+  return dataclasses.replace(compiled, path=output)
 
 
 def kubeflow_pipeline(config: Config, pipeline_root: str | None = None):
@@ -163,7 +166,7 @@ def read_compiled(path: pathlib.Path) -> Compiled:
       tasks=tuple(sorted(spec['root']['dag']['tasks'])),
       parameters={name: value.get('defaultValue') for name, value in inputs.items()},
       image=images.pop(),
-      pipeline_root=job.get('runtimeConfig', {}).get('gcsOutputDirectory', ''),
+      pipeline_root=spec.get('defaultPipelineRoot', ''),
       resolvers=tuple(sorted(
           name for name, component in spec['components'].items()
           if 'resolver' in executors.get(component.get('executorLabel'), {}))))

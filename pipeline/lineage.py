@@ -222,9 +222,8 @@ class Record:
       if step is None or step.id in steps:
         continue
       steps[step.id] = step
-      waiting += [key for key in step.inputs if key not in step.compared]
       artifacts.update(step.compared)
-      waiting += step.outputs
+      waiting += [*step.inputs, *step.outputs]
     rows = {one.id: one for one in map(_artifact, self._store.get_artifacts_by_id(artifacts))}
     return Lineage(run_id, version, tuple(steps[key] for key in sorted(steps)), rows)
 

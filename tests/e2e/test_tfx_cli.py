@@ -52,33 +52,38 @@ def test_pip_on_path_is_that_of_the_environment(folder):
   assert shutil.which('pip', path=str(BIN)) == str(BIN / 'pip')
 
 
-def test_create_run_and_update(folder):
-  runner = 'tiny/local_runner.py'
+@pytest.fixture(scope='module')
+def ran(folder):
+  """The experiment after `tfx pipeline create` and `tfx run create`."""
   code, text = call(folder, 'tfx', 'pipeline', 'create', '--engine=local',
-                    f'--pipeline_path={runner}')
+                    '--pipeline_path=tiny/local_runner.py')
   assert code == 0 and 'Pipeline "tiny" created successfully' in text, text
   assert not (folder / 'runs/tiny/artifacts').exists(), 'create must run nothing'
-
   code, text = call(folder, 'tfx', 'run', 'create', '--engine=local', '--pipeline_name=tiny')
   assert code == 0, text
-  record = lineage.Record(folder / 'runs/tiny')
-  run, = record.runs()
-  assert run.state == 'complete' and run.version.isdigit()
+  return folder
+
+
+def test_a_run_goes_all_the_way_to_a_version(ran):
+  record = lineage.Record(ran / 'runs/tiny')
+  run = record.runs()[-1]
+  assert run.state == 'complete' and run.verdict == 'blessed' and run.version.isdigit()
   components = {step.component for step in record.lineage(run.version).steps}
   assert {'ImageExampleGen', 'Transform', 'Trainer', 'Evaluator', 'ServingValidator',
           'Publisher'} <= components
-  assert (folder / 'runs/tiny/serving/tiny' / run.version / 'saved_model.pb').is_file()
+  assert (ran / 'runs/tiny/serving/tiny' / run.version / 'saved_model.pb').is_file()
 
-  code, text = call(folder, 'tfx', 'pipeline', 'update', '--engine=local',
-                    f'--pipeline_path={runner}')
+
+def test_update_finds_the_pipeline_by_its_name(ran):
+  code, text = call(ran, 'tfx', 'pipeline', 'update', '--engine=local',
+                    '--pipeline_path=tiny/local_runner.py')
   assert code == 0 and 'Pipeline "tiny" updated successfully' in text, text
 
 
-def test_sightline_run_finds_what_tfx_computed(folder):
-  """Needs the run of the test before."""
-  code, text = call(folder, 'sightline', 'run', 'tiny/tiny.yaml', '--no-ask')
+def test_sightline_run_finds_what_tfx_computed(ran):
+  code, text = call(ran, 'sightline', 'run', 'tiny/tiny.yaml', '--no-ask')
   assert code == 0, text
-  record = lineage.Record(folder / 'runs/tiny')
+  record = lineage.Record(ran / 'runs/tiny')
   newest, oldest = record.runs()
   assert newest.version == oldest.version
   trained = [step for step in record.lineage(newest.run_id).steps if step.component == 'Trainer']

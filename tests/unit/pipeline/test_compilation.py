@@ -38,6 +38,8 @@ def compiled(config, tmp_path_factory):
         'yaml': compilation.compile_pipeline(config, folder / 'new/digits.yaml'),
         'json': compilation.compile_pipeline(
             config, folder / 'digits.json', 'gs://bucket/digits', 'registry/ours:1'),
+        'rooted': compilation.compile_pipeline(
+            config, folder / 'rooted.yaml', 'gs://bucket/digits'),
     }
   assert reached == []
   return rows
@@ -64,11 +66,25 @@ def test_the_data_are_named_by_whoever_submits(compiled):
 
 
 @pytest.mark.slow
-def test_image_and_root(compiled):
+def test_image(compiled):
   assert compiled['yaml'].image == compilation.default_image()
   assert compiled['json'].image == 'registry/ours:1'
+
+
+@pytest.mark.slow
+def test_root(compiled, job):
+  assert job['runtimeConfig']['gcsOutputDirectory'] == 'gs://bucket/digits'
   assert compiled['json'].pipeline_root == 'gs://bucket/digits'
+  rooted = yaml.safe_load(compiled['rooted'].path.read_text())
+  assert rooted['defaultPipelineRoot'] == compiled['rooted'].pipeline_root == 'gs://bucket/digits'
   assert 'gs://' not in compiled['yaml'].path.read_text()
+  assert compiled['yaml'].pipeline_root == ''
+
+
+@pytest.mark.slow
+def test_the_folder_of_local_artifacts_is_not_in_the_file(compiled, config):
+  for row in compiled.values():
+    assert str(config.run.root / 'artifacts') not in row.path.read_text()
 
 
 @pytest.mark.slow
