@@ -4,7 +4,6 @@ For a person at a terminal, for the demo and for tests; TensorFlow Serving itsel
 serves the same folder.
 """
 
-import contextlib
 import logging
 import pathlib
 import signal
@@ -72,7 +71,9 @@ class EmbeddedServer:
     self._threads: list[threading.Thread] = []
     app = rest.create_app(
         self.versions, model_name, limits or door.Limits(), lambda: not self._draining.is_set())
-    self._uvicorn = _Uvicorn(uvicorn.Config(
+    # It runs in a thread of its own, where uvicorn leaves the signals alone; in the
+    # main thread it would raise SIGTERM again after its own end and kill the rest.
+    self._uvicorn = uvicorn.Server(uvicorn.Config(
         app, log_config=None, access_log=False, lifespan='off',
         timeout_graceful_shutdown=_DRAIN_SECONDS))
 
@@ -187,14 +188,6 @@ def serve(
   finally:
     for number, handler in before.items():
       signal.signal(number, handler)
-
-
-class _Uvicorn(uvicorn.Server):
-  """Leaves the signals alone: uvicorn re-raises them and would end the process early."""
-
-  @contextlib.contextmanager
-  def capture_signals(self):
-    yield
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -56,6 +56,7 @@ def read_inputs(parsed: Mapping[str, Any], dtypes: Mapping[str, np.dtype]) -> di
   Raises:
     FormatError: a key is missing, a value has another type, or rows differ in shape.
   """
+  columns: Mapping[str, Any]
   if ROW in parsed:
     columns = _columns_of_rows(parsed[ROW], dtypes)
   else:
@@ -170,8 +171,9 @@ def _from_base64(name: str, text: Any) -> bytes:
 def _plain(name: str, array: np.ndarray) -> Any:
   array = np.asarray(array)
   if array.dtype.kind in 'OSU':
-    values = [_text(name, value) for value in array.astype(object).ravel()]
-    plain = np.empty(len(values), object)
+    leaves: list = array.astype(object).ravel().tolist()
+    values = [_text(name, leaf) for leaf in leaves]
+    plain: np.ndarray = np.empty(len(values), object)
     plain[:] = values
     return plain.reshape(array.shape).tolist()
   if array.dtype == np.float32:

@@ -5,7 +5,7 @@ from tfx.types import channel, standard_artifacts, standard_component_specs
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 import components
-from components.serving_validator import driver, executor
+from components.serving_validator import executor
 from schemas.config import ServingValidatorConfig
 
 CODE_FINGERPRINT_KEY = 'code_fingerprint'
@@ -61,7 +61,6 @@ class ServingValidator(base_component.BaseComponent):
 
   SPEC_CLASS = ServingValidatorSpec
   EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
-  DRIVER_CLASS = driver.Driver
 
   def __init__(
       self,

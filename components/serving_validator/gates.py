@@ -92,7 +92,7 @@ def judge(
   disk = _limit('disk_mb', disk_bytes / 1e6, config.disk_mb, 'MB')
   if isinstance(measured, Crashed):
     return Report((_limit('loads', None, 0, 'errors', measured.detail), disk), {})
-  p50, p95, p99 = np.percentile(measured.warm_ms, [50, 95, 99]).tolist()
+  p50, p95, p99 = (float(np.percentile(measured.warm_ms, rank)) for rank in (50, 95, 99))
   difference, detail = _difference(measured, evaluated)
   gates = (
       _limit('loads', 0, 0, 'errors'),
@@ -109,7 +109,7 @@ def judge(
       'warm_calls': len(measured.warm_ms), 'images_compared': len(measured.ids)})
 
 
-def write(report: Report, folder: pathlib.Path, **identity: str | int) -> None:
+def write(report: Report, folder: pathlib.Path, **identity: object) -> None:
   """Writes gates.json: `blessed`, `gates`, `figures`, and what else is given."""
   (folder / REPORT).write_text(json.dumps({
       'blessed': report.blessed,
@@ -127,9 +127,10 @@ def read(folder: pathlib.Path | str) -> Report:
 
 def _limit(name: str, value: float | None, limit: float, unit: str, detail: str = '') -> Gate:
   # JSON has no NaN, and a difference that is none is not a small one.
-  measured = value is not None and math.isfinite(value)
-  return Gate(name, value if measured else None, limit, bool(measured and value <= limit), unit,
-              _NEXT_STEPS[name], detail)
+  if value is not None and not math.isfinite(value):
+    value = None
+  return Gate(name, value, limit, value is not None and value <= limit, unit, _NEXT_STEPS[name],
+              detail)
 
 
 def _difference(
