@@ -32,7 +32,12 @@ def decode(image_bytes: tf.Tensor) -> tf.Tensor:
   dependencies = [] if check is None else [check]
   with tf.control_dependencies(dependencies):
     checked = tf.identity(image_bytes)
-  pixels = tf.io.decode_image(checked, channels=3, expand_animations=False)
+  pixels = tf.cond(
+      tf.io.is_jpeg(checked),
+      # The default is faster by little and off by up to 8 of 255 from what other
+      # decoders give.
+      lambda: tf.io.decode_jpeg(checked, channels=3, dct_method='INTEGER_ACCURATE'),
+      lambda: tf.io.decode_image(checked, channels=3, expand_animations=False))
   return tf.ensure_shape(pixels, [None, None, 3])
 
 

@@ -173,12 +173,12 @@ def _open_questions(config: Config, dataset: dict) -> list[str]:
 def _published(pushed, run: runner.Run) -> dict | None:
   if pushed is None or pushed.get_int_custom_property('pushed') != 1:
     return None
-  outcome = run.components['Publisher'].outcome
   return {
       'version': pushed.get_string_custom_property('pushed_version'),
       'directory': pushed.get_string_custom_property('pushed_destination'),
-      'new': outcome == runner.DONE and
-             pushed.get_int_custom_property('already_published') != 1,
+      # From the cache, the artifact still says what was true when it was made.
+      'new': run.components['Publisher'].outcome == runner.DONE and
+             pushed.get_int_custom_property('new') == 1,
   }
 
 
@@ -195,6 +195,7 @@ def _model(model, training: dict, gates: dict) -> dict | None:
       'labels': known.get('labels'),
       'parameters': training.get('parameters'),
       'precision': training.get('precision'),
+      'compute_dtype': training.get('compute_dtype'),
       'weights': training.get('weights'),
       'stages': training.get('stages'),
   }

@@ -33,11 +33,13 @@ class Published:
     version: its number.
     path: its folder.
     weights_sha256: of its variables; '' where they are missing or unreadable.
+    new: whether `publish` wrote it just now.
   """
 
   version: int
   path: pathlib.Path
   weights_sha256: str
+  new: bool = False
 
 
 def newest(base_path: pathlib.Path) -> Published | None:
@@ -96,7 +98,7 @@ def publish(
     raise ServingError(
         f'{base_path}: expected a folder that can be written, with room for a copy of {export}. '
         f'Received: {error}. Make room, or choose another with publish.directory.') from error
-  return Published(version, path, digest)
+  return Published(version, path, digest, new=True)
 
 
 @contextlib.contextmanager

@@ -41,5 +41,6 @@ class Executor(pusher_executor.Executor):
 
     io_utils.copy_dir(export, pushed.uri)
     self._MarkPushed(pushed, str(published.path), str(published.version))
+    pushed.set_int_custom_property(push_inputs.NEW, int(published.new))
     pushed.set_string_custom_property(push_inputs.WEIGHTS_SHA256, published.weights_sha256)
     logging.info('Version %d is in %s.', published.version, base)

@@ -13,6 +13,7 @@ PUSHED = 'pushed'
 PUSHED_DESTINATION = 'pushed_destination'
 PUSHED_VERSION = 'pushed_version'
 WEIGHTS_SHA256 = 'weights_sha256'
+NEW = 'new'
 # Execution properties that the driver adds.
 DESTINATION_STATE = 'destination_state'
 RESTORE_VERSION = 'restore_version'

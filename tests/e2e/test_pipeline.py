@@ -1,0 +1,228 @@
+"""The whole way, through the command line: train, judge, validate, publish, serve, again.
+
+The tests of this file share one experiment and build on each other's runs.
+"""
+
+import csv
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import sklearn.metrics
+
+from schemas import weights_hash
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope='module')
+def first(experiment):
+  return experiment.run(ask=True)
+
+
+@pytest.fixture(scope='module')
+def second(experiment, first):
+  assert first.code == 0, first.output
+  return experiment.run()
+
+
+@pytest.fixture(scope='module')
+def third(experiment, second):
+  assert second.code == 0, second.output
+  return experiment.run()
+
+
+def test_the_first_model_is_blessed_against_the_absolute_bar_and_published(first, experiment):
+  assert first.code == 0, first.output
+  assert first.summary['outcome'] == 'published'
+  assert first.summary['verdict'] == 'blessed'
+  assert first.summary['baseline'] is None
+  assert 'there is no model in service yet' in first.summary['reasons'][0]
+  assert experiment.versions() == [first.summary['published']['version']]
+  assert set(first.outcomes().values()) == {'done'}
+
+
+def test_the_served_model_answered_and_its_answer_carries_the_version(first):
+  answer = first.summary['answer']
+  assert answer['model_version'] == first.summary['published']['version']
+  assert answer['model_sha256'] == first.summary['model']['weights_sha256']
+  assert answer['label'] in ('blue', 'green', 'red')
+  assert sum(answer['probabilities']) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_summary_gives_accuracy_with_n_and_interval(first):
+  accuracy = first.summary['accuracy']
+  low, high = accuracy['interval']
+  assert accuracy['n'] == 12  # a tenth of 120
+  assert low < accuracy['value'] <= high
+  assert 'accuracy' in first.output and '95 % interval' in first.output
+
+
+def test_figures_agree_with_scikit_learn_on_the_stored_predictions(first):
+  evaluation = pathlib.Path(first.summary['paths']['evaluation'])
+  predictions = next(evaluation.parents[1].glob('predictions/*/predictions.parquet'))
+  table = pq.read_table(predictions)
+  truth = table['label_id'].to_numpy()
+  probabilities = np.array(table['candidate'].to_pylist())
+  predicted = probabilities.argmax(axis=1)
+  import tensorflow_model_analysis as tfma
+  loaded = tfma.load_eval_result(str(evaluation), model_name='')
+  overall = dict(loaded.slicing_metrics)[()]['']['']
+  assert overall['sparse_categorical_accuracy']['doubleValue'] == pytest.approx(
+      sklearn.metrics.accuracy_score(truth, predicted), abs=1e-6)
+  assert overall['sparse_categorical_crossentropy']['doubleValue'] == pytest.approx(
+      sklearn.metrics.log_loss(truth, probabilities, labels=range(3)), abs=1e-6)
+  matrix = np.zeros((3, 3), int)
+  confusion, = overall['multi_class_confusion_matrix_at_thresholds'][
+      'multiClassConfusionMatrixAtThresholds']['matrices']
+  for entry in confusion['entries']:
+    matrix[int(entry.get('actualClassId', 0)), int(entry.get('predictedClassId', 0))] = int(
+        entry['numWeightedExamples'])
+  np.testing.assert_array_equal(matrix, sklearn.metrics.confusion_matrix(
+      truth, predicted, labels=range(3)))
+  assert first.summary['metrics']['macro_f1'] == pytest.approx(
+      sklearn.metrics.f1_score(truth, predicted, average='macro'), abs=1e-6)
+
+
+def test_slices_are_those_of_label_column_and_bucket(first):
+  keys = {row['key'] for row in first.summary['slices']}
+  assert keys == {'label', 'column/device', 'bucket/brightness'}
+  devices = {row['value']: row['accuracy']['n'] for row in first.summary['slices']
+             if row['key'] == 'column/device'}
+  assert sum(devices.values()) == 12
+
+
+def test_serving_gates_were_measured(first):
+  serving = first.summary['serving']
+  gates = {gate['gate']: gate for gate in serving['gates']}
+  assert gates['max_difference']['value'] < 1e-5
+  assert {'p95_ms', 'disk_mb', 'rss_mb'} <= set(gates)
+  assert serving['figures']['warm_calls'] >= 200
+  assert serving['figures']['p50_ms'] <= serving['figures']['p99_ms']
+
+
+def test_the_second_run_comes_from_the_cache_and_keeps_the_verdict(second, first):
+  outcomes = second.outcomes()
+  fresh = {name for name, outcome in outcomes.items() if outcome != 'cached'}
+  # Evaluator has a baseline now, Publisher another blessing; resolvers always look.
+  assert fresh == {'LatestServedModel', 'FirstPredictions', 'Evaluator', 'Publisher'}
+  assert second.summary['same_as_baseline'] is True
+  assert second.summary['verdict'] == 'blessed'
+  assert second.summary['outcome'] == 'unchanged'
+  assert second.summary['published']['version'] == first.summary['published']['version']
+
+
+def test_from_the_third_run_on_everything_is_cached(third, experiment):
+  fresh = {name for name, outcome in third.outcomes().items() if outcome != 'cached'}
+  assert fresh == {'LatestServedModel', 'FirstPredictions'}
+  assert third.summary['outcome'] == 'unchanged'
+  assert len(experiment.versions()) == 1
+
+
+def test_a_version_that_is_missing_from_the_serving_folder_comes_back(third, experiment, first):
+  version = experiment.serving / first.summary['published']['version']
+  before = weights_hash.weights_sha256(version)
+  shutil.rmtree(version)
+  done = experiment.run()
+  assert done.code == 0, done.output
+  assert weights_hash.weights_sha256(version) == before
+
+
+def test_a_worse_model_is_not_blessed_and_not_pushed_and_says_why(third, experiment):
+  before = experiment.versions()
+  done = experiment.run(
+      'train.epochs=1', 'train.learning_rate=1e-9', 'train.seed=3', 'evaluate.min_accuracy=0',
+      'evaluate.slice_floors=[]')
+  assert done.code == 3, done.output
+  assert done.summary['outcome'] == 'not blessed'
+  assert 'against the model in service' in done.summary['reasons'][0]
+  assert 'evaluate.max_accuracy_drop' in done.output
+  assert done.summary['baseline']['accuracy']['n'] == 12
+  assert done.summary['published'] is None
+  assert experiment.versions() == before
+
+
+def test_a_slice_under_its_floor_blocks_the_blessing(third, experiment):
+  done = experiment.run(
+      'train.epochs=1', 'train.learning_rate=1e-9', 'train.seed=3', 'evaluate.min_accuracy=0',
+      'evaluate.max_accuracy_drop=1',
+      'evaluate.slice_floors=[{slice: label, min_accuracy: 0.99}]')
+  assert done.code == 3, done.output
+  assert any(reason.startswith('accuracy on label=') for reason in done.summary['reasons'])
+
+
+def test_each_serving_gate_set_impossibly_low_stops_the_push_and_is_named(third, experiment):
+  before = experiment.versions()
+  done = experiment.run(
+      'serving_validator.p95_ms=0.001', 'serving_validator.disk_mb=0.1',
+      'serving_validator.rss_mb=1')
+  assert done.code == 3, done.output
+  assert done.summary['outcome'] == 'not servable'
+  failed = {gate['gate'] for gate in done.summary['serving']['gates'] if not gate['ok']}
+  assert failed == {'p95_ms', 'disk_mb', 'rss_mb'}
+  for gate in failed:
+    assert f'serving_validator.{gate}' in done.output
+  assert experiment.versions() == before
+
+
+def test_mixed_precision_trains_in_bfloat16_and_exports_float32_that_agrees(third, experiment):
+  done = experiment.run(
+      'train.precision=mixed_bfloat16', 'train.epochs=2', 'evaluate.min_accuracy=0',
+      'evaluate.max_accuracy_drop=1', 'evaluate.slice_floors=[]')
+  assert done.code == 0, done.output
+  assert done.summary['model']['precision']['policy'] == 'mixed_bfloat16'
+  assert done.summary['model']['compute_dtype'] == 'bfloat16'
+  gates = {gate['gate']: gate for gate in done.summary['serving']['gates']}
+  assert gates['max_difference']['ok']
+  import tensorflow as tf
+  loaded = tf.saved_model.load(done.summary['model']['export'])
+  assert {variable.dtype for variable in loaded.signatures['serving_default'].variables
+          } == {tf.float32}
+  outputs = loaded.signatures['serving_default'].structured_outputs
+  assert outputs['probabilities'].dtype == tf.float32
+
+
+def test_the_backbone_of_an_earlier_run_is_frozen_then_unfrozen(third, experiment, first):
+  done = experiment.run(
+      f'model.weights={first.summary["run_id"]}', 'train.frozen_epochs=1', 'train.epochs=1',
+      'evaluate.min_accuracy=0', 'evaluate.max_accuracy_drop=1', 'evaluate.slice_floors=[]')
+  assert done.code == 0, done.output
+  stages = done.summary['model']['stages']
+  assert [stage['name'] for stage in stages] == ['frozen', 'unfrozen']
+  assert done.summary['model']['weights']['source'] == 'file'
+
+
+def test_a_changed_image_under_an_unchanged_csv_is_noticed(third, experiment):
+  from PIL import Image
+  row = list(csv.DictReader(open(experiment.data / 'labels.csv')))[1]
+  path = experiment.data / 'images' / row['filename']
+  original = path.read_bytes()
+  with Image.open(path) as image:
+    image.putpixel((0, 0), (255, 255, 255))
+    image.save(path)
+  try:
+    done = experiment.run('train.epochs=1', 'evaluate.min_accuracy=0',
+                          'evaluate.max_accuracy_drop=1', 'evaluate.slice_floors=[]')
+  finally:
+    path.write_bytes(original)
+  assert done.outcomes()['ImageExampleGen'] == 'done', done.output
+  assert done.summary['dataset']['dataset_sha256'] != third.summary['dataset']['dataset_sha256']
+
+
+def test_a_published_version_leads_back_to_its_manifest(third, experiment, first):
+  from conftest import sightline
+  shown = sightline('runs', 'show', experiment.config, first.summary['published']['version'],
+                    cwd=experiment.folder)
+  assert shown.code == 0, shown.output
+  assert first.summary['dataset']['manifest_sha256'] in shown.output.replace('\n', '')
+
+
+def test_the_split_lock_holds_every_image_and_the_summary_every_path(first, experiment):
+  rows = list(csv.DictReader(open(experiment.data / 'splits.lock.csv')))
+  assert len(rows) == 120
+  for key in ('log', 'metadata', 'serving', 'evaluation', 'curves'):
+    assert pathlib.Path(first.summary['paths'][key]).exists(), key
+  assert json.dumps(first.summary)

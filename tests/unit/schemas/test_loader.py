@@ -1,0 +1,75 @@
+"""Reading a config: every mistake is named with its place, and paths go where they should."""
+
+import pathlib
+
+import pytest
+
+from schemas.errors import ConfigError
+from schemas.loader import build_config, known_keys, load_config
+
+
+def write(folder: pathlib.Path, text: str) -> pathlib.Path:
+  path = folder / 'x.yaml'
+  path.write_text(text, encoding='utf-8')
+  return path
+
+
+def test_paths_in_the_file_are_relative_to_it_and_defaults_to_the_working_directory(tmp_path):
+  folder = tmp_path / 'deep'
+  folder.mkdir()
+  config = load_config(
+      write(folder, 'name: x\ndata: {root: photos, schema: s.pbtxt}\n'), (), tmp_path)
+  assert config.data.root == folder / 'photos'
+  assert config.data.schema_path == folder / 's.pbtxt'
+  assert config.run.root == tmp_path / 'runs/x'
+  assert config.publish.directory == tmp_path / 'runs/x/serving'
+
+
+def test_overrides_win_and_their_paths_are_relative_to_the_working_directory(tmp_path):
+  path = write(tmp_path, 'name: x\ntrain: {epochs: 3}\n')
+  config = load_config(path, ['train.epochs=7', 'data.root=here'], tmp_path / 'work')
+  assert config.train.epochs == 7
+  assert config.data.root == tmp_path / 'work/here'
+
+
+@pytest.mark.parametrize('text, expected', [
+    ('name: x\nmodel: {bakbone: b}', 'unknown key model.bakbone. Known: backbone'),
+    ('name: x\nmodel: {bakbone: b}', 'Did you mean backbone?'),
+    ('name: x\ntrain: {batch_size: 0}', 'train.batch_size should be greater than or equal to 1'),
+    ('name: x\ntrain: {batch_size: many}', "Received: 'many'"),
+    ('name: x\ndata: {split: {train: 0.9}}', 'train + val + test must be 1, and is 1.1'),
+    ('name: "../x"', 'name'),
+    ('image: {height: 32}', 'name is missing'),
+    ('- a\n- b', 'expected keys and values at the top'),
+    ('name: [', 'expected YAML'),
+    ('name: x\nrun: {root: "s3://bucket/x"}', 'TensorFlow has no file system'),
+    ('name: x\ndata: 3', 'data'),
+])
+def test_a_mistake_is_named_with_file_and_key(tmp_path, text, expected):
+  path = write(tmp_path, text)
+  with pytest.raises(ConfigError) as caught:
+    load_config(path)
+  assert expected in str(caught.value)
+
+
+def test_a_missing_file_says_how_to_write_one(tmp_path):
+  with pytest.raises(ConfigError, match='sightline init'):
+    load_config(tmp_path / 'none.yaml')
+
+
+@pytest.mark.parametrize('override', ['train.epochs', '=3', 'name.x=3'])
+def test_an_override_that_is_none_is_an_error(tmp_path, override):
+  with pytest.raises(ConfigError, match='--set'):
+    load_config(write(tmp_path, 'name: x\n'), [override])
+
+
+def test_the_config_is_frozen_and_survives_json():
+  config = build_config({'name': 'x', 'evaluate': {
+      'slice_floors': [{'slice': 'label', 'min_accuracy': 0.5}]}}, 'test')
+  with pytest.raises(Exception, match='frozen'):
+    config.name = 'y'
+  assert type(config).model_validate_json(config.model_dump_json(by_alias=True)) == config
+
+
+def test_known_keys_are_found_inside_lists():
+  assert known_keys(['evaluate', 'slice_floors', 0]) == ['slice', 'min_accuracy']
