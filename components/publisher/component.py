@@ -24,7 +24,8 @@ class Publisher(pusher_component.Pusher):
   Outputs:
     pushed_model: `standard_artifacts.PushedModel` with a copy of the model and the
       custom properties `pushed`, `pushed_destination`, `pushed_version`,
-      `weights_sha256` and `new`, 1 where the version was written in this execution; of them only `pushed`, 0, if a blessing is missing.
+      `weights_sha256` and `new`, 1 where the version was written in this execution;
+      of them only `pushed`, 0, if a blessing is missing.
 
   Parameters:
     push_destination: a `pusher_pb2.PushDestination` whose `filesystem.base_directory`

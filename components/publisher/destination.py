@@ -33,13 +33,13 @@ class Published:
     version: its number.
     path: its folder.
     weights_sha256: of its variables; '' where they are missing or unreadable.
-    new: whether `publish` wrote it just now.
+    new: whether `publish` wrote it just now; the version is the same one either way.
   """
 
   version: int
   path: pathlib.Path
   weights_sha256: str
-  new: bool = False
+  new: bool = dataclasses.field(default=False, compare=False)
 
 
 def newest(base_path: pathlib.Path) -> Published | None:

@@ -85,7 +85,7 @@ def test_publish_cache_restore(runs):
   (version,) = runs.versions()
   assert not cached
   values = first.custom_properties
-  assert values['pushed'].int_value == 1
+  assert values['pushed'].int_value == values['new'].int_value == 1
   assert values['pushed_version'].string_value == version
   assert values['pushed_destination'].string_value == str(runs.base / version)
   assert values['weights_sha256'].string_value == weights_sha256(runs.model / 'Format-Serving')
@@ -95,6 +95,7 @@ def test_publish_cache_restore(runs):
   cached, second = runs.run(blessing='second')
   assert not cached and runs.versions() == [version]
   assert second.custom_properties['pushed'].int_value == 1
+  assert second.custom_properties['new'].int_value == 0
   assert second.custom_properties['pushed_version'].string_value == version
   cached, third = runs.run(blessing='second')
   assert cached and third.id == second.id

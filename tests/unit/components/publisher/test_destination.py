@@ -57,7 +57,8 @@ def test_the_same_weights_are_published_once(export, base, tmp_path):
   first = destination.publish(export, base)
   again = make_export(tmp_path / 'again')
   (again / 'saved_model.pb').write_bytes(b'another graph, the same weights')
-  assert destination.publish(again, base) == first
+  same = destination.publish(again, base)
+  assert same == first and first.new and not same.new
   assert numeric(base) == [first.version]
 
 
@@ -176,4 +177,5 @@ def test_two_publishers_at_once_publish_one_weight_once(export, base):
   for thread in threads:
     thread.join()
   assert len(results) == 4 and len(set(results)) == 1
+  assert sum(result.new for result in results) == 1
   assert numeric(base) == [results[0].version]
