@@ -14,6 +14,12 @@ from schemas.errors import RunError
 ROOT = pathlib.Path(__file__).parents[3]
 
 
+@pytest.fixture(autouse=True)
+def without_legacy_keras(monkeypatch):
+  """TFT sets the variable when another test of this process imports it."""
+  monkeypatch.delenv('TF_USE_LEGACY_KERAS', raising=False)
+
+
 def test_this_environment_has_no_red_line_about_packages():
   checks = {check.name: check for check in doctor.examine()}
   for name in ('Python', 'C library', 'native modules', 'versions', 'Keras', 'packages'):
