@@ -43,9 +43,10 @@ def init(
         help='The folder with labels.csv, or with one subfolder a class.')],
 ):
   """Look at a folder of images and write an experiment for it."""
-  from pipeline import draft
+  from pipeline import draft, library_output
 
-  experiment = draft.write_experiment(name, data_root)
+  with library_output.held_back():
+    experiment = draft.write_experiment(name, data_root)
   out = Console(highlight=False)
   for line in draft.describe(experiment):
     out.print(escape(line), soft_wrap=True)
@@ -88,10 +89,12 @@ def data_get(
 @runs_app.command('list')
 def runs_list(config: ConfigArgument, overrides: SetOption = []):  # noqa: B006
   """List the runs of an experiment."""
-  from pipeline import lineage
+  from pipeline import library_output, lineage
   from schemas.loader import load_config
 
-  Console().print(lineage.render_runs(lineage.record(load_config(config, overrides)).runs()))
+  with library_output.held_back():
+    runs = lineage.record(load_config(config, overrides)).runs()
+  Console().print(lineage.render_runs(runs))
 
 
 @runs_app.command('show')
@@ -102,11 +105,12 @@ def runs_show(
     overrides: SetOption = [],  # noqa: B006
 ):
   """Show what a run, or a published version, was made from."""
-  from pipeline import lineage
+  from pipeline import library_output, lineage
   from schemas.loader import load_config
 
-  record = lineage.record(load_config(config, overrides))
-  Console().print(lineage.render_lineage(record.lineage(wanted)))
+  with library_output.held_back():
+    found = lineage.record(load_config(config, overrides)).lineage(wanted)
+  Console().print(lineage.render_lineage(found))
 
 
 @app.command()
@@ -150,11 +154,12 @@ def compile_(
     overrides: SetOption = [],  # noqa: B006
 ):
   """Compile the pipeline for Kubeflow Pipelines v2."""
-  from pipeline import compilation
+  from pipeline import compilation, library_output
   from schemas.loader import load_config
 
-  compiled = compilation.compile_pipeline(
-      load_config(config, overrides), output, pipeline_root, image)
+  with library_output.held_back():
+    compiled = compilation.compile_pipeline(
+        load_config(config, overrides), output, pipeline_root, image)
   out = Console(highlight=False)
   out.print(f'wrote {compiled.path}: {len(compiled.tasks)} steps in image {compiled.image}',
             soft_wrap=True)

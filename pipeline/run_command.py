@@ -1,7 +1,6 @@
 """`sightline run`: one run, from the config to a model that answered a request."""
 
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.markup import escape
 
-from pipeline import datasets, display, runner, summary
+from pipeline import datasets, display, library_output, runner, summary
 from pipeline.__main__ import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REFUSED
 from schemas.config import Config
 from schemas.errors import ConfigError, DataError, SightlineError
@@ -31,14 +30,13 @@ def run(
   """
   config = _config(config_path, data_root, overrides)
   # The libraries print to the log file; the display keeps the terminal.
-  terminal = os.fdopen(os.dup(sys.stdout.fileno()), 'w', encoding='utf-8')
-  console = Console(file=terminal, highlight=False, soft_wrap=True)
+  console = Console(file=library_output.terminal(), highlight=False, soft_wrap=True)
   _prepare_data(config, console)
   with runner.open_run(config) as this_run:
     console.print(f'[bold]{escape(config.name)}[/] run {this_run.run_id}')
     console.print(f'library logs: {this_run.log}')
     _run(config, this_run, console)
-    with runner.output_to(this_run.log):
+    with library_output.to_log(this_run.log):
       found = summary.collect(config, this_run)
     in_service = found['outcome'] in (summary.PUBLISHED, summary.UNCHANGED)
     if ask and in_service:
@@ -80,7 +78,7 @@ def _prepare_data(config: Config, console: Console) -> None:
 
 def _run(config: Config, this_run: runner.Run, console: Console) -> None:
   try:
-    with display.Display(console) as shown, runner.output_to(this_run.log):
+    with display.Display(console) as shown, library_output.to_log(this_run.log):
       runner.execute(config, this_run, shown)
   except SightlineError:
     pass  # run.error holds its text, and the report prints it

@@ -10,9 +10,7 @@ import dataclasses
 import datetime
 import fcntl
 import logging
-import os
 import pathlib
-import sys
 import time
 from collections.abc import Iterator
 from typing import Protocol
@@ -109,34 +107,6 @@ def _new_run(root: pathlib.Path) -> Run:
     run_id = started.strftime('%Y%m%d-%H%M%S')
   (root / run_id).mkdir()
   return Run(run_id, root / run_id, root / 'logs' / f'{run_id}.log', started)
-
-
-@contextlib.contextmanager
-def output_to(log: pathlib.Path) -> Iterator[None]:
-  """Sends everything that is printed to the log file, that of C++ code too."""
-  sys.stdout.flush()
-  sys.stderr.flush()
-  saved = [os.dup(descriptor) for descriptor in (1, 2)]
-  with open(log, 'ab') as stream:
-    os.dup2(stream.fileno(), 1)
-    os.dup2(stream.fileno(), 2)
-    handler = logging.StreamHandler(open(os.dup(stream.fileno()), 'w', encoding='utf-8'))
-    handler.setFormatter(logging.Formatter('%(asctime)s %(levelname).1s %(name)s: %(message)s'))
-    logger = logging.getLogger()
-    previous = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-      yield
-    finally:
-      sys.stdout.flush()
-      sys.stderr.flush()
-      logger.removeHandler(handler)
-      logger.setLevel(previous)
-      handler.stream.close()
-      for descriptor, original in zip((1, 2), saved, strict=True):
-        os.dup2(original, descriptor)
-        os.close(original)
 
 
 def execute(config: Config, run: Run, listener: Listener) -> None:

@@ -1,5 +1,6 @@
 """`sightline serve` and `sightline predict`: the embedded server and its client."""
 
+import contextlib
 import pathlib
 from collections.abc import Sequence
 
@@ -7,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline import library_output
 from schemas.errors import ConfigError
 from schemas.loader import load_config
 
@@ -33,18 +35,24 @@ def serve(
     assert config.publish.directory is not None  # the loader fills it in
     directory = config.publish.directory / config.model_name
   assert directory is not None
-  # TensorFlow is loaded here, seconds after the arguments were checked.
-  from serving import server
-
-  console = Console(highlight=False, soft_wrap=True)
+  console = Console(file=library_output.terminal(), highlight=False, soft_wrap=True)
   model_name = name or directory.resolve().name
   console.print(f'loading the newest version in {directory} ...')
 
-  def ready(running: server.EmbeddedServer) -> None:
+  loading = contextlib.ExitStack()
+
+  def ready(running) -> None:
+    # From here on, what the server prints is meant for whoever started it.
+    loading.close()
     console.print(f'serving {model_name} at {running.url}/v1/models/{model_name}; '
                   'Ctrl-C stops it')
 
-  server.serve(directory, model_name, host=host, port=port, on_ready=ready)
+  with loading:
+    loading.enter_context(library_output.held_back())
+    # TensorFlow is loaded here, seconds after the arguments were checked.
+    from serving import server
+
+    server.serve(directory, model_name, host=host, port=port, on_ready=ready)
 
 
 def predict(files: Sequence[pathlib.Path], url: str, model_name: str) -> None:

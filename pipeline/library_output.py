@@ -1,0 +1,71 @@
+"""Keeps what TensorFlow, Beam and TFX print away from the terminal.
+
+Part of it comes from C++ before any logging is set up, so the file descriptors
+themselves are redirected.
+"""
+
+import contextlib
+import logging
+import os
+import pathlib
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import IO
+
+from schemas.errors import SightlineError
+
+
+@contextlib.contextmanager
+def to_log(log: pathlib.Path) -> Iterator[None]:
+  """Sends everything that is printed, and Python's log lines, to a file."""
+  with open(log, 'ab') as stream, _redirected(stream.fileno()):
+    handler = logging.StreamHandler(os.fdopen(os.dup(stream.fileno()), 'w', encoding='utf-8'))
+    handler.setFormatter(logging.Formatter('%(asctime)s %(levelname).1s %(name)s: %(message)s'))
+    logger = logging.getLogger()
+    previous = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+      yield
+    finally:
+      logger.removeHandler(handler)
+      logger.setLevel(previous)
+      handler.stream.close()
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[None]:
+  """Holds back what is printed; a defect, and only that, brings it to light."""
+  with tempfile.TemporaryFile() as stream:
+    try:
+      with _redirected(stream.fileno()):
+        yield
+    except (SightlineError, KeyboardInterrupt):
+      raise
+    except Exception:
+      stream.seek(0)
+      sys.stderr.write(stream.read().decode(errors='replace'))
+      raise
+
+
+def terminal() -> IO[str]:
+  """Returns standard output as it is now, for use while it is redirected."""
+  return os.fdopen(os.dup(sys.stdout.fileno()), 'w', encoding='utf-8')
+
+
+@contextlib.contextmanager
+def _redirected(descriptor: int) -> Iterator[None]:
+  sys.stdout.flush()
+  sys.stderr.flush()
+  saved = [(number, os.dup(number)) for number in (1, 2)]
+  for number, _ in saved:
+    os.dup2(descriptor, number)
+  try:
+    yield
+  finally:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for number, original in saved:
+      os.dup2(original, number)
+      os.close(original)
