@@ -5,8 +5,9 @@ from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from schemas import features
 
-# A label beyond this many would be missing from the inferred domain.
-MOST_LABELS = 100_000
+# A label beyond this many would be missing from the inferred domain. Hashes and
+# paths are listed up to as many, so more would swell the statistics.
+MOST_LABELS = 10_000
 
 
 def statistics_options() -> tfdv.StatsOptions:
