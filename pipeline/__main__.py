@@ -15,9 +15,7 @@ from rich.markup import escape
 from pipeline import doctor as doctor_module
 from schemas.errors import SightlineError
 
-# What `run` ends with, for scripts: see also `outcome` in summary.json.
 EXIT_ERROR = 1
-EXIT_REFUSED = 3
 EXIT_INTERRUPTED = 130
 
 app = typer.Typer(

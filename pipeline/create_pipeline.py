@@ -61,7 +61,7 @@ def create_pipeline(config: Config) -> Pipeline:
   example_validator = ExampleValidator(statistics=statistics, schema=schema)
   data_gate = DataGate(
       anomalies=example_validator.outputs['anomalies'], schema=schema, dataset=dataset,
-      code_fingerprint=fingerprint('components.data_gate'))
+      code_fingerprint=fingerprint('components.data_gate', 'components.image_example_gen.records'))
 
   transform = Transform(
       examples=examples,
@@ -126,8 +126,9 @@ def create_pipeline(config: Config) -> Pipeline:
       pipeline_root=str(root / 'artifacts'),
       components=nodes,
       enable_cache=config.run.cache,
-      metadata_connection_config=metadata.sqlite_metadata_connection_config(
-          str(root / METADATA_FILE)),
+      # Kubeflow keeps the metadata itself.
+      metadata_connection_config=None if kubeflow else (
+          metadata.sqlite_metadata_connection_config(str(root / METADATA_FILE))),
       beam_pipeline_args=list(BEAM_ARGS))
 
 

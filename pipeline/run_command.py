@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipeline import datasets, display, library_output, runner, summary
-from pipeline.__main__ import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REFUSED
 from schemas.config import Config
 from schemas.errors import ConfigError, DataError, SightlineError
 from schemas.loader import load_config
@@ -25,8 +24,7 @@ def run(
   """Runs the pipeline and prints what came out.
 
   Returns:
-    The exit code: 0 where a model is in service, EXIT_REFUSED where a gate
-    refused it, EXIT_ERROR where the run stopped.
+    The exit code; see summary.exit_code.
   """
   config = _config(config_path, data_root, overrides)
   # The libraries print to the log file; the display keeps the terminal.
@@ -38,16 +36,11 @@ def run(
     _run(config, this_run, console)
     with library_output.to_log(this_run.log):
       found = summary.collect(config, this_run)
-    in_service = found['outcome'] in (summary.PUBLISHED, summary.UNCHANGED)
-    if ask and in_service:
+    if ask and found['outcome'] in summary.IN_SERVICE:
       found['answer'] = _ask(found, this_run.log, console)
     summary.write(found, this_run.folder)
   _report(found, this_run, console)
-  if this_run.interrupted:
-    return EXIT_INTERRUPTED
-  if this_run.error:
-    return EXIT_ERROR
-  return 0 if in_service else EXIT_REFUSED
+  return summary.exit_code(found)
 
 
 def _config(
@@ -79,7 +72,7 @@ def _prepare_data(config: Config, console: Console) -> None:
 def _run(config: Config, this_run: runner.Run, console: Console) -> None:
   try:
     with display.Display(console) as shown, library_output.to_log(this_run.log):
-      runner.execute(config, this_run, shown)
+      runner.execute(lambda: runner.compile_pipeline(config), this_run, shown)
   except SightlineError:
     pass  # run.error holds its text, and the report prints it
   except KeyboardInterrupt:

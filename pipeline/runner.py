@@ -12,7 +12,7 @@ import fcntl
 import logging
 import pathlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from schemas.config import Config
@@ -109,11 +109,21 @@ def _new_run(root: pathlib.Path) -> Run:
   return Run(run_id, root / run_id, root / 'logs' / f'{run_id}.log', started)
 
 
-def execute(config: Config, run: Run, listener: Listener) -> None:
+def compile_pipeline(config: Config):
+  """Returns the pipeline of an experiment as TFX's intermediate representation."""
+  from tfx.dsl.compiler import compiler
+
+  from pipeline.create_pipeline import create_pipeline
+
+  return compiler.Compiler().compile(create_pipeline(config))
+
+
+def execute(compiled: Callable, run: Run, listener: Listener) -> None:
   """Runs every component of the pipeline, up to the first that fails.
 
   Args:
-    config: the experiment.
+    compiled: returns the pipeline's intermediate representation; what it raises
+      counts as the run's own error.
     run: receives what happened; its folder and log exist.
     listener: hears it as it happens.
 
@@ -123,13 +133,8 @@ def execute(config: Config, run: Run, listener: Listener) -> None:
   """
   began = time.monotonic()
   try:
-    from tfx.dsl.compiler import compiler
-
-    from pipeline.create_pipeline import create_pipeline
-
     _quiet_libraries()
-    compiled = compiler.Compiler().compile(create_pipeline(config))
-    _launch_all(compiled, run, listener)
+    _launch_all(compiled(), run, listener)
   except KeyboardInterrupt:
     run.interrupted = True
     run.error = 'Interrupted. Nothing that was half done will be used; run the same command again.'

@@ -22,6 +22,7 @@ NOT_BLESSED = 'not blessed'
 NOT_SERVABLE = 'not servable'
 STOPPED = 'stopped'
 INTERRUPTED = 'interrupted'
+IN_SERVICE = (PUBLISHED, UNCHANGED)
 
 
 def collect(config: Config, run: runner.Run) -> dict[str, Any]:
@@ -77,6 +78,16 @@ def collect(config: Config, run: runner.Run) -> dict[str, Any]:
           'curves': _file(artifacts, 'Trainer', 'model_run', 'curves.csv'),
       },
   }
+
+
+def exit_code(summary: dict[str, Any]) -> int:
+  """Returns 0 where a model is in service, 3 where a gate refused it, 1 where the run stopped.
+
+  And 130, as shells have it, where a person interrupted it.
+  """
+  if summary['outcome'] in IN_SERVICE:
+    return 0
+  return {NOT_BLESSED: 3, NOT_SERVABLE: 3, INTERRUPTED: 130}.get(summary['outcome'], 1)
 
 
 def write(summary: dict[str, Any], folder: pathlib.Path) -> None:

@@ -15,9 +15,7 @@ finds in the cache what the other has computed.
 
 import pathlib
 
-from tfx.orchestration.local import local_dag_runner
-
-from pipeline import create_pipeline, datasets
+from pipeline import create_pipeline, datasets, local_dag_runner
 from schemas import loader
 
 CONFIG = pathlib.Path(__file__).resolve().parent / '../../pipeline/configs/digits.yaml'
@@ -27,7 +25,7 @@ def main() -> None:
   config = loader.load_config(CONFIG)
   if config.data.bundled:
     datasets.write(config.data.bundled, config.data.root)
-  local_dag_runner.LocalDagRunner().run(create_pipeline.create_pipeline(config))
+  local_dag_runner.LocalDagRunner(config).run(create_pipeline.create_pipeline(config))
 
 
 if __name__ == '__main__':

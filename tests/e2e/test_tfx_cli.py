@@ -1,5 +1,6 @@
 """TFX's own command line on the runner files that init writes, with no other pip on PATH."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -72,6 +73,13 @@ def test_a_run_goes_all_the_way_to_a_version(ran):
   assert {'ImageExampleGen', 'Transform', 'Trainer', 'Evaluator', 'ServingValidator',
           'Publisher'} <= components
   assert (ran / 'runs/tiny/serving/tiny' / run.version / 'saved_model.pb').is_file()
+
+
+def test_what_tfx_runs_has_a_summary_too(ran):
+  path, = (ran / 'runs/tiny').glob('*/summary.json')
+  found = json.loads(path.read_text(encoding='utf-8'))
+  assert found['outcome'] == 'published' and found['verdict'] == 'blessed'
+  assert found['accuracy']['n'] > 0
 
 
 def test_update_finds_the_pipeline_by_its_name(ran):

@@ -15,6 +15,7 @@ def test_the_statistics_are_those_of_the_resized_training_images(training_data, 
 
 def test_a_label_that_train_does_not_have_is_minus_one(transform_output, images):
   import tensorflow as tf
+
   from schemas import features
   out = transform_output.transform_features_layer()({
       features.IMAGE: tf.constant([images['val'][0][0]] * 2),

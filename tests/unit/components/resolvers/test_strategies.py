@@ -1,8 +1,9 @@
 """Which model counts as the one in service, and whose predictions are read."""
 
+from tfx.types import standard_artifacts
+
 import components
 from components.resolvers.strategies import FirstPredictionsStrategy, LatestServedModelStrategy
-from tfx.types import standard_artifacts
 
 
 def artifact(kind, number: int, **properties: int):

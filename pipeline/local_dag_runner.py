@@ -1,0 +1,61 @@
+"""TFX's LocalDagRunner with Sightline's record of the run.
+
+A runner file uses it, so that what `tfx run create` starts holds the run root,
+comes out in `summary.json` and ends with the same exit codes as `sightline run`.
+"""
+
+import logging
+import sys
+
+from tfx.orchestration.local import local_dag_runner
+
+from pipeline import runner, summary
+from schemas.config import Config
+from schemas.errors import ConfigError, SightlineError
+
+_log = logging.getLogger(__name__)
+
+
+class LocalDagRunner(local_dag_runner.LocalDagRunner):
+  """Runs one experiment; `run(create_pipeline(config))` as with TFX's own."""
+
+  def __init__(self, config: Config):
+    super().__init__()
+    self._config = config
+
+  def run_with_ir(self, pipeline, run_options=None, **kwargs) -> None:
+    """See LocalDagRunner.
+
+    Raises:
+      ConfigError: for a partial run, which has no verdict to record.
+      SystemExit: with the exit code of `sightline run`, where it is not 0.
+    """
+    if run_options is not None:
+      raise ConfigError('run_options: expected none. A partial run has no verdict; use '
+                        "TFX's own LocalDagRunner for it.")
+    with runner.open_run(self._config) as run:
+      try:
+        runner.execute(lambda: pipeline, run, _Lines())
+      except SightlineError as error:
+        _log.error('%s', error)
+      finally:
+        found = summary.collect(self._config, run)
+        summary.write(found, run.folder)
+    for line in summary.in_words(found):
+      _log.warning('%s', line)
+    code = summary.exit_code(found)
+    if code:
+      sys.exit(code)
+
+
+class _Lines:
+  """A runner.Listener that logs a line an event."""
+
+  def planned(self, components: list[str]) -> None:
+    _log.info('components: %s', ', '.join(components))
+
+  def started(self, component: str) -> None:
+    _log.info('Component %s is running.', component)
+
+  def finished(self, component: str, outcome: str, seconds: float) -> None:
+    _log.info('Component %s: %s (%.1f s)', component, outcome, seconds)
