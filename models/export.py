@@ -66,7 +66,8 @@ def export(
     return {features.LABEL_ID: transformed[features.LABEL_ID]}
 
   archive = keras.export.ExportArchive()
-  archive.track(model)
+  # For its lookup table. The model is left to its endpoints, whose variables are
+  # saved anyway: tracked as well, it would be stored a second time.
   archive.track(transform_layer)
   strings = tf.TensorSpec([None], tf.string)
   archive.add_endpoint(

@@ -100,6 +100,16 @@ def test_the_identity_names_run_labels_and_weights(exported, training_data):
   assert identity['weights_sha256'] == weights_hash.weights_sha256(folder)
 
 
+def test_each_variable_is_stored_once(exported):
+  import tensorflow as tf
+  model, folder = exported
+  shapes = tf.train.load_checkpoint(str(folder / 'variables/variables')
+                                    ).get_variable_to_shape_map()
+  stored = sum(int(np.prod(shape)) for name, shape in shapes.items()
+               if not name.startswith('_CHECKPOINTABLE'))
+  assert 0.9 * model.count_params() < stored <= model.count_params()
+
+
 def test_the_weights_hash_changes_with_a_byte(exported, tmp_path):
   import shutil
   _, folder = exported
