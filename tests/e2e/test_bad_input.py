@@ -4,7 +4,8 @@ import os
 import pathlib
 
 import pytest
-from conftest import Experiment, sightline, write_csv, write_images
+
+from tests.e2e.experiment import Experiment, sightline, write_csv, write_images
 
 pytestmark = pytest.mark.slow
 

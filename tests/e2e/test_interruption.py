@@ -7,7 +7,8 @@ import sys
 import time
 
 import pytest
-from conftest import Experiment, write_csv, write_images
+
+from tests.e2e.experiment import Experiment, write_csv, write_images
 
 pytestmark = pytest.mark.slow
 

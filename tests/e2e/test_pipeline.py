@@ -14,6 +14,7 @@ import pytest
 import sklearn.metrics
 
 from schemas import weights_hash
+from tests.e2e.experiment import sightline
 
 pytestmark = pytest.mark.slow
 
@@ -213,7 +214,6 @@ def test_a_changed_image_under_an_unchanged_csv_is_noticed(third, experiment):
 
 
 def test_a_published_version_leads_back_to_its_manifest(third, experiment, first):
-  from conftest import sightline
   shown = sightline('runs', 'show', experiment.config, first.summary['published']['version'],
                     cwd=experiment.folder)
   assert shown.code == 0, shown.output
@@ -221,8 +221,11 @@ def test_a_published_version_leads_back_to_its_manifest(third, experiment, first
 
 
 def test_the_split_lock_holds_every_image_and_the_summary_every_path(first, experiment):
-  rows = list(csv.DictReader(open(experiment.data / 'splits.lock.csv')))
-  assert len(rows) == 120
+  locked = {row['sha256']: row['split']
+            for row in csv.DictReader(open(experiment.data / 'splits.lock.csv'))}
+  images = pq.read_table(first.summary['paths']['manifest']).to_pylist()
+  assert len(images) == 120
+  assert {image['image_id']: image['split'] for image in images}.items() <= locked.items()
   for key in ('log', 'metadata', 'serving', 'evaluation', 'curves'):
     assert pathlib.Path(first.summary['paths'][key]).exists(), key
   assert json.dumps(first.summary)

@@ -8,8 +8,9 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import Experiment, write_csv, write_images
 from PIL import Image
+
+from tests.e2e.experiment import Experiment, write_csv, write_images
 
 pytestmark = pytest.mark.slow
 
