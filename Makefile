@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 PACKAGES := schemas models serving components pipeline
 CODE := $(PACKAGES) tests benchmarks tools deploy setup.py
 
-.PHONY: help demo test test-long check env doctor lint types lock clean
+.PHONY: help demo test test-long check env doctor lint format types lock clean
 
 help:
 	@echo 'make demo       train on digits, judge, publish, serve, and ask the served model'
@@ -33,6 +33,11 @@ check: lint types
 
 lint: env
 	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check --quiet $(CODE)
+
+format: env
+	$(BIN)/ruff check --fix --quiet $(CODE)
+	$(BIN)/ruff format --quiet $(CODE)
 
 types: env
 	$(BIN)/mypy $(PACKAGES)

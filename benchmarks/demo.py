@@ -35,8 +35,10 @@ def main() -> None:
     seconds, summary = run(folder, seed)
     accuracy = summary['accuracy']
     low, high = accuracy['interval']
-    report(f'seed {seed} first run  {seconds:8.1f} s  accuracy {accuracy["value"]:.4f} '
-           f'({low:.4f} to {high:.4f}, n {accuracy["n"]})  {summary["outcome"]}')
+    report(
+      f'seed {seed} first run  {seconds:8.1f} s  accuracy {accuracy["value"]:.4f} '
+      f'({low:.4f} to {high:.4f}, n {accuracy["n"]})  {summary["outcome"]}'
+    )
     if seed == 0:
       first, parts = seconds, summary['components']
   again, _ = run(folder, 0)
@@ -49,9 +51,17 @@ def main() -> None:
 def run(folder: pathlib.Path, seed: int) -> tuple[float, dict]:
   """Runs the demo's experiment with a seed; returns wall seconds and its summary."""
   root = folder / f'seed-{seed}'
-  command = [*SIGHTLINE, 'run', str(ROOT / 'pipeline/configs/digits.yaml'),
-             '--set', f'train.seed={seed}', '--set', f'run.root={root}/run',
-             '--set', f'data.root={root}/data']
+  command = [
+    *SIGHTLINE,
+    'run',
+    str(ROOT / 'pipeline/configs/digits.yaml'),
+    '--set',
+    f'train.seed={seed}',
+    '--set',
+    f'run.root={root}/run',
+    '--set',
+    f'data.root={root}/data',
+  ]
   known = set(root.glob('run/*/summary.json'))
   began = time.monotonic()
   done = subprocess.run(command, capture_output=True, text=True, check=False)

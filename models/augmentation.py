@@ -42,13 +42,13 @@ def draw(config: AugmentConfig, count: tf.Tensor, seed: tf.Tensor) -> Draw:
   flips = tf.random.stateless_uniform([count], seeds[4]) < 0.5
   mirror = tf.where(flips, -1.0, 1.0) if config.horizontal_flip else tf.ones([count])
   return Draw(
-      shift_y=uniform(0, config.shift),
-      shift_x=uniform(1, config.shift),
-      angle=uniform(2, config.rotation),
-      scale=1.0 + uniform(3, config.zoom),
-      mirror=mirror,
-      brightness=255.0 * uniform(5, config.brightness),
-      contrast=1.0 + uniform(6, config.contrast),
+    shift_y=uniform(0, config.shift),
+    shift_x=uniform(1, config.shift),
+    angle=uniform(2, config.rotation),
+    scale=1.0 + uniform(3, config.zoom),
+    mirror=mirror,
+    brightness=255.0 * uniform(5, config.brightness),
+    contrast=1.0 + uniform(6, config.contrast),
   )
 
 
@@ -65,12 +65,13 @@ def apply(images: tf.Tensor, changes: Draw) -> tf.Tensor:
     float32 [N, H, W, 3], 0..255.
   """
   moved = tf.raw_ops.ImageProjectiveTransformV3(
-      images=images,
-      transforms=_transforms(changes, tf.shape(images)[1], tf.shape(images)[2]),
-      output_shape=tf.shape(images)[1:3],
-      interpolation='BILINEAR',
-      fill_mode='NEAREST',
-      fill_value=0.0)
+    images=images,
+    transforms=_transforms(changes, tf.shape(images)[1], tf.shape(images)[2]),
+    output_shape=tf.shape(images)[1:3],
+    interpolation='BILINEAR',
+    fill_mode='NEAREST',
+    fill_value=0.0,
+  )
   mean = tf.reduce_mean(moved, axis=[1, 2, 3], keepdims=True)
   contrast = changes.contrast[:, tf.newaxis, tf.newaxis, tf.newaxis]
   brightness = changes.brightness[:, tf.newaxis, tf.newaxis, tf.newaxis]

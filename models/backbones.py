@@ -42,30 +42,37 @@ class Backbone:
 
 
 BACKBONES: dict[str, Backbone] = {
-    'efficientnet_tiny': Backbone('efficientnet', 0.25, 0.25, 32),
-    'efficientnet_small': Backbone('efficientnet', 0.5, 0.5, 64),
-    'efficientnet_b0': Backbone('efficientnet', 1.0, 1.0, 224, 'EfficientNetB0'),
-    'efficientnet_b1': Backbone('efficientnet', 1.0, 1.1, 240, 'EfficientNetB1'),
-    'efficientnet_b2': Backbone('efficientnet', 1.1, 1.2, 260, 'EfficientNetB2'),
-    'efficientnet_b3': Backbone('efficientnet', 1.2, 1.4, 300, 'EfficientNetB3'),
-    'efficientnet_b4': Backbone('efficientnet', 1.4, 1.8, 380, 'EfficientNetB4'),
-    'efficientnet_b5': Backbone('efficientnet', 1.6, 2.2, 456, 'EfficientNetB5'),
-    'efficientnet_b6': Backbone('efficientnet', 1.8, 2.6, 528, 'EfficientNetB6'),
-    'efficientnet_b7': Backbone('efficientnet', 2.0, 3.1, 600, 'EfficientNetB7'),
-    'efficientnet_v2_b0': Backbone(
-        'efficientnet_v2', 1.0, 1.0, 224, 'EfficientNetV2B0', 'efficientnetv2-b0'),
-    'efficientnet_v2_b1': Backbone(
-        'efficientnet_v2', 1.0, 1.1, 240, 'EfficientNetV2B1', 'efficientnetv2-b1'),
-    'efficientnet_v2_b2': Backbone(
-        'efficientnet_v2', 1.1, 1.2, 260, 'EfficientNetV2B2', 'efficientnetv2-b2'),
-    'efficientnet_v2_b3': Backbone(
-        'efficientnet_v2', 1.2, 1.4, 300, 'EfficientNetV2B3', 'efficientnetv2-b3'),
-    'efficientnet_v2_s': Backbone(
-        'efficientnet_v2', 1.0, 1.0, 384, 'EfficientNetV2S', 'efficientnetv2-s'),
-    'efficientnet_v2_m': Backbone(
-        'efficientnet_v2', 1.0, 1.0, 480, 'EfficientNetV2M', 'efficientnetv2-m'),
-    'efficientnet_v2_l': Backbone(
-        'efficientnet_v2', 1.0, 1.0, 480, 'EfficientNetV2L', 'efficientnetv2-l'),
+  'efficientnet_tiny': Backbone('efficientnet', 0.25, 0.25, 32),
+  'efficientnet_small': Backbone('efficientnet', 0.5, 0.5, 64),
+  'efficientnet_b0': Backbone('efficientnet', 1.0, 1.0, 224, 'EfficientNetB0'),
+  'efficientnet_b1': Backbone('efficientnet', 1.0, 1.1, 240, 'EfficientNetB1'),
+  'efficientnet_b2': Backbone('efficientnet', 1.1, 1.2, 260, 'EfficientNetB2'),
+  'efficientnet_b3': Backbone('efficientnet', 1.2, 1.4, 300, 'EfficientNetB3'),
+  'efficientnet_b4': Backbone('efficientnet', 1.4, 1.8, 380, 'EfficientNetB4'),
+  'efficientnet_b5': Backbone('efficientnet', 1.6, 2.2, 456, 'EfficientNetB5'),
+  'efficientnet_b6': Backbone('efficientnet', 1.8, 2.6, 528, 'EfficientNetB6'),
+  'efficientnet_b7': Backbone('efficientnet', 2.0, 3.1, 600, 'EfficientNetB7'),
+  'efficientnet_v2_b0': Backbone(
+    'efficientnet_v2', 1.0, 1.0, 224, 'EfficientNetV2B0', 'efficientnetv2-b0'
+  ),
+  'efficientnet_v2_b1': Backbone(
+    'efficientnet_v2', 1.0, 1.1, 240, 'EfficientNetV2B1', 'efficientnetv2-b1'
+  ),
+  'efficientnet_v2_b2': Backbone(
+    'efficientnet_v2', 1.1, 1.2, 260, 'EfficientNetV2B2', 'efficientnetv2-b2'
+  ),
+  'efficientnet_v2_b3': Backbone(
+    'efficientnet_v2', 1.2, 1.4, 300, 'EfficientNetV2B3', 'efficientnetv2-b3'
+  ),
+  'efficientnet_v2_s': Backbone(
+    'efficientnet_v2', 1.0, 1.0, 384, 'EfficientNetV2S', 'efficientnetv2-s'
+  ),
+  'efficientnet_v2_m': Backbone(
+    'efficientnet_v2', 1.0, 1.0, 480, 'EfficientNetV2M', 'efficientnetv2-m'
+  ),
+  'efficientnet_v2_l': Backbone(
+    'efficientnet_v2', 1.0, 1.0, 480, 'EfficientNetV2L', 'efficientnetv2-l'
+  ),
 }
 
 
@@ -80,16 +87,17 @@ def find(name: str) -> Backbone:
   near = difflib.get_close_matches(name, BACKBONES, n=1)
   hint = f' Did you mean {near[0]}?' if near else ''
   raise ConfigError(
-      f'model.backbone: expected one of {", ".join(BACKBONES)}. Received: {name}.{hint}')
+    f'model.backbone: expected one of {", ".join(BACKBONES)}. Received: {name}.{hint}'
+  )
 
 
 def build(
-    name: str,
-    height: int,
-    width: int,
-    mean: np.ndarray,
-    variance: np.ndarray,
-    drop_connect: float = 0.0,
+  name: str,
+  height: int,
+  width: int,
+  mean: np.ndarray,
+  variance: np.ndarray,
+  drop_connect: float = 0.0,
 ) -> keras.Model:
   """Builds a backbone with random weights.
 
@@ -113,12 +121,19 @@ def build(
   row = find(name)
   if min(height, width) < row.min_size:
     raise ConfigError(
-        f'image.height and image.width: {name} expects at least {row.min_size} pixels. '
-        f'Received: {height} x {width}.')
+      f'image.height and image.width: {name} expects at least {row.min_size} pixels. '
+      f'Received: {height} x {width}.'
+    )
   shape = (height, width, 3)
   options = dict(
-      width_coefficient=row.width, depth_coefficient=row.depth, default_size=row.size,
-      drop_connect_rate=drop_connect, include_top=False, weights=None, input_shape=shape)
+    width_coefficient=row.width,
+    depth_coefficient=row.depth,
+    default_size=row.size,
+    drop_connect_rate=drop_connect,
+    include_top=False,
+    weights=None,
+    input_shape=shape,
+  )
   if row.family == 'efficientnet':
     model = efficientnet.EfficientNet(name='backbone', **options)
   else:
@@ -128,8 +143,7 @@ def build(
 
 
 def _efficientnet_v2(row: Backbone, shape: tuple[int, int, int], options: dict) -> keras.Model:
-  body = efficientnet_v2.EfficientNetV2(
-      name=row.variant, include_preprocessing=False, **options)
+  body = efficientnet_v2.EfficientNetV2(name=row.variant, include_preprocessing=False, **options)
   # This family leaves the normalisation to its caller; the same two layers as
   # the first family has inside.
   inputs = keras.Input(shape)
@@ -151,5 +165,8 @@ def _set_normalization(model: keras.Model, mean: np.ndarray, variance: np.ndarra
 
 def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
   """Returns the BatchNormalization layers, those of nested models too."""
-  return [layer for layer in model._flatten_layers(include_self=False)
-          if isinstance(layer, keras.layers.BatchNormalization)]
+  return [
+    layer
+    for layer in model._flatten_layers(include_self=False)
+    if isinstance(layer, keras.layers.BatchNormalization)
+  ]

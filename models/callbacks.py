@@ -13,8 +13,16 @@ from schemas.config import StageConfig
 # shows it; elsewhere it is an ordinary log line.
 progress = logging.getLogger('sightline.progress')
 
-COLUMNS = ('stage', 'epoch', 'loss', 'accuracy', 'val_loss', 'val_accuracy', 'learning_rate',
-           'seconds')
+COLUMNS = (
+  'stage',
+  'epoch',
+  'loss',
+  'accuracy',
+  'val_loss',
+  'val_accuracy',
+  'learning_rate',
+  'seconds',
+)
 
 
 class Curves(keras.callbacks.Callback):
@@ -35,10 +43,10 @@ class Curves(keras.callbacks.Callback):
     step = int(optimizer.iterations.numpy()) - 1
     row: dict = {name: float(value) for name, value in (logs or {}).items() if name in COLUMNS}
     row |= {
-        'stage': self._stage.name,
-        'epoch': self._first_epoch + epoch,
-        'learning_rate': float(optimizer._learning_rate(step)),
-        'seconds': round(time.monotonic() - self._began, 3),
+      'stage': self._stage.name,
+      'epoch': self._first_epoch + epoch,
+      'learning_rate': float(optimizer._learning_rate(step)),
+      'seconds': round(time.monotonic() - self._began, 3),
     }
     new = not self._path.exists()
     with open(self._path, 'a', newline='', encoding='utf-8') as stream:
@@ -71,9 +79,13 @@ class Progress(keras.callbacks.Callback):
 
   def _report(self, kind: str, step: int, logs: dict | None) -> None:
     event: dict = {
-        'kind': kind, 'stage': self._stage.name, 'epoch': self._epoch + 1,
-        'epochs': self._stage.epochs, 'step': step, 'steps': self._steps * self._stage.epochs,
-        **{name: float(value) for name, value in (logs or {}).items()},
+      'kind': kind,
+      'stage': self._stage.name,
+      'epoch': self._epoch + 1,
+      'epochs': self._stage.epochs,
+      'step': step,
+      'steps': self._steps * self._stage.epochs,
+      **{name: float(value) for name, value in (logs or {}).items()},
     }
     progress.info('training: %s', event, extra={'event': event})
 

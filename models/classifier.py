@@ -13,11 +13,11 @@ BATCH_NORM_MOMENTUM = 0.9
 
 
 def build(
-    model: ModelConfig,
-    image: ImageConfig,
-    classes: int,
-    mean: np.ndarray,
-    variance: np.ndarray,
+  model: ModelConfig,
+  image: ImageConfig,
+  classes: int,
+  mean: np.ndarray,
+  variance: np.ndarray,
 ) -> keras.Model:
   """Builds the classifier under the current dtype policy.
 
@@ -38,7 +38,8 @@ def build(
   if classes < 2:
     raise TrainingError(f'a classifier needs at least 2 classes. Received: {classes}.')
   backbone = backbones.build(
-      model.backbone, image.height, image.width, mean, variance, model.drop_connect)
+    model.backbone, image.height, image.width, mean, variance, model.drop_connect
+  )
   for layer in backbones.batch_norms(backbone):
     layer.momentum = BATCH_NORM_MOMENTUM
   inputs = keras.Input((image.height, image.width, 3), name='pixels')
@@ -51,12 +52,12 @@ def build(
 
 
 def rebuild_in_float32(
-    trained: keras.Model,
-    model: ModelConfig,
-    image: ImageConfig,
-    classes: int,
-    mean: np.ndarray,
-    variance: np.ndarray,
+  trained: keras.Model,
+  model: ModelConfig,
+  image: ImageConfig,
+  classes: int,
+  mean: np.ndarray,
+  variance: np.ndarray,
 ) -> keras.Model:
   """Returns the same network under float32, with the same variables, for export."""
   previous = keras.config.dtype_policy()

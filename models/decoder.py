@@ -25,19 +25,23 @@ def decode(image_bytes: tf.Tensor) -> tf.Tensor:
   """
   known = [tf.equal(tf.strings.substr(image_bytes, 0, len(magic)), magic) for magic in _MAGIC]
   check = tf.debugging.Assert(
-      tf.reduce_any(tf.stack(known)),
-      ['expected the bytes of a JPEG, PNG, GIF or BMP; first bytes received:',
-       tf.strings.substr(image_bytes, 0, 8)])
+    tf.reduce_any(tf.stack(known)),
+    [
+      'expected the bytes of a JPEG, PNG, GIF or BMP; first bytes received:',
+      tf.strings.substr(image_bytes, 0, 8),
+    ],
+  )
   # An Assert stops nothing unless the decoder waits for it.
   dependencies = [] if check is None else [check]
   with tf.control_dependencies(dependencies):
     checked = tf.identity(image_bytes)
   pixels = tf.cond(
-      tf.io.is_jpeg(checked),
-      # The default is faster by little and off by up to 8 of 255 from what other
-      # decoders give.
-      lambda: tf.io.decode_jpeg(checked, channels=3, dct_method='INTEGER_ACCURATE'),
-      lambda: tf.io.decode_image(checked, channels=3, expand_animations=False))
+    tf.io.is_jpeg(checked),
+    # The default is faster by little and off by up to 8 of 255 from what other
+    # decoders give.
+    lambda: tf.io.decode_jpeg(checked, channels=3, dct_method='INTEGER_ACCURATE'),
+    lambda: tf.io.decode_image(checked, channels=3, expand_animations=False),
+  )
   return tf.ensure_shape(pixels, [None, None, 3])
 
 
@@ -67,7 +71,8 @@ def decode_and_resize(image_bytes: tf.Tensor, height: int, width: int) -> tf.Ten
 def decode_batch(image_bytes: tf.Tensor, height: int, width: int) -> tf.Tensor:
   """Decodes and resizes a batch: string [N] to float32 [N, height, width, 3], 0..255."""
   images = tf.map_fn(
-      lambda one: decode_and_resize(one, height, width),
-      image_bytes,
-      fn_output_signature=tf.TensorSpec([height, width, 3], tf.float32))
+    lambda one: decode_and_resize(one, height, width),
+    image_bytes,
+    fn_output_signature=tf.TensorSpec([height, width, 3], tf.float32),
+  )
   return tf.ensure_shape(images, [None, height, width, 3])

@@ -18,13 +18,13 @@ from schemas.config import Config
 
 
 def export(
-    model: keras.Model,
-    transform: tft.TFTransformOutput,
-    transform_layer,
-    config: Config,
-    labels: list[str],
-    folder: pathlib.Path,
-    run_id: str = '',
+  model: keras.Model,
+  transform: tft.TFTransformOutput,
+  transform_layer,
+  config: Config,
+  labels: list[str],
+  folder: pathlib.Path,
+  run_id: str = '',
 ) -> None:
   """Writes the export with its three signatures and its identity.
 
@@ -50,15 +50,14 @@ def export(
     probabilities = tf.nn.softmax(model(pixels, training=False))
     class_id = tf.argmax(probabilities, axis=-1, output_type=tf.int64)
     return {
-        signatures.PROBABILITIES: probabilities,
-        signatures.CLASS_ID: class_id,
-        signatures.PREDICTED_LABEL: tf.gather(label_table, class_id),
+      signatures.PROBABILITIES: probabilities,
+      signatures.CLASS_ID: class_id,
+      signatures.PREDICTED_LABEL: tf.gather(label_table, class_id),
     }
 
   def serve_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
     # Only the image is parsed: a client need not know the label.
-    parsed = tf.io.parse_example(
-        examples, {features.IMAGE: tf.io.FixedLenFeature([], tf.string)})
+    parsed = tf.io.parse_example(examples, {features.IMAGE: tf.io.FixedLenFeature([], tf.string)})
     return answer(parsed[features.IMAGE])
 
   def transform_features(examples: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -71,32 +70,41 @@ def export(
   archive.track(transform_layer)
   strings = tf.TensorSpec([None], tf.string)
   archive.add_endpoint(
-      signatures.SERVING_DEFAULT, answer,
-      input_signature=[_named(strings, signatures.IMAGE_BYTES)])
+    signatures.SERVING_DEFAULT, answer, input_signature=[_named(strings, signatures.IMAGE_BYTES)]
+  )
   archive.add_endpoint(
-      signatures.SERVING_EXAMPLES, serve_examples,
-      input_signature=[_named(strings, signatures.EXAMPLES)])
+    signatures.SERVING_EXAMPLES,
+    serve_examples,
+    input_signature=[_named(strings, signatures.EXAMPLES)],
+  )
   archive.add_endpoint(
-      signatures.TRANSFORM_FEATURES, transform_features,
-      input_signature=[_named(strings, signatures.EXAMPLES)])
+    signatures.TRANSFORM_FEATURES,
+    transform_features,
+    input_signature=[_named(strings, signatures.EXAMPLES)],
+  )
   if folder.exists():
     shutil.rmtree(folder)
   archive.write_out(str(folder), verbose=False)
   write_identity(folder, config, labels, run_id)
 
 
-def write_identity(
-    folder: pathlib.Path, config: Config, labels: list[str], run_id: str
-) -> None:
+def write_identity(folder: pathlib.Path, config: Config, labels: list[str], run_id: str) -> None:
   """Writes assets.extra/sightline.json."""
   extra = folder / 'assets.extra'
   extra.mkdir(exist_ok=True)
-  (extra / signatures.IDENTITY_FILE).write_text(json.dumps({
-      'run_id': run_id,
-      'config': config.model_dump(mode='json', by_alias=True),
-      'labels': labels,
-      'weights_sha256': weights_hash.weights_sha256(folder),
-  }, indent=2) + '\n', encoding='utf-8')
+  (extra / signatures.IDENTITY_FILE).write_text(
+    json.dumps(
+      {
+        'run_id': run_id,
+        'config': config.model_dump(mode='json', by_alias=True),
+        'labels': labels,
+        'weights_sha256': weights_hash.weights_sha256(folder),
+      },
+      indent=2,
+    )
+    + '\n',
+    encoding='utf-8',
+  )
 
 
 def _named(spec: tf.TensorSpec, name: str) -> tf.TensorSpec:

@@ -28,16 +28,30 @@ REASONS = (EMPTY_FILE, NOT_AN_IMAGE, UNSUPPORTED_FORMAT, ORIENTATION, TOO_MANY_P
 
 _PNG_MAGIC = b'\x89PNG\r\n\x1a\n'
 # The same magic bytes stand in the graph, in models/decoder.py.
-_MAGIC = ((b'\xff\xd8\xff', 'JPEG'), (_PNG_MAGIC, 'PNG'), (b'GIF87a', 'GIF'), (b'GIF89a', 'GIF'),
-          (b'BM', 'BMP'))
+_MAGIC = (
+  (b'\xff\xd8\xff', 'JPEG'),
+  (_PNG_MAGIC, 'PNG'),
+  (b'GIF87a', 'GIF'),
+  (b'GIF89a', 'GIF'),
+  (b'BM', 'BMP'),
+)
 # (offset, bytes, name): formats that are images, though not ours, so that the
 # text can say what to convert from.
 _OTHER_MAGIC = (
-    (8, b'WEBP', 'WebP'), (0, b'II*\x00', 'TIFF'), (0, b'MM\x00*', 'TIFF'),
-    (4, b'ftypheic', 'HEIC'), (4, b'ftypheix', 'HEIC'), (4, b'ftypmif1', 'HEIF'),
-    (4, b'ftypavif', 'AVIF'), (4, b'jP  ', 'JPEG 2000'), (0, b'\xff\x4f\xff\x51', 'JPEG 2000'),
-    (0, b'8BPS', 'Photoshop'), (0, b'%PDF', 'PDF'), (0, b'\x00\x00\x01\x00', 'ICO'),
-    (0, b'<svg', 'SVG'))
+  (8, b'WEBP', 'WebP'),
+  (0, b'II*\x00', 'TIFF'),
+  (0, b'MM\x00*', 'TIFF'),
+  (4, b'ftypheic', 'HEIC'),
+  (4, b'ftypheix', 'HEIC'),
+  (4, b'ftypmif1', 'HEIF'),
+  (4, b'ftypavif', 'AVIF'),
+  (4, b'jP  ', 'JPEG 2000'),
+  (0, b'\xff\x4f\xff\x51', 'JPEG 2000'),
+  (0, b'8BPS', 'Photoshop'),
+  (0, b'%PDF', 'PDF'),
+  (0, b'\x00\x00\x01\x00', 'ICO'),
+  (0, b'<svg', 'SVG'),
+)
 _ORIENTATION_TAG = 0x0112  # Exif 2.32, table 4
 _UPRIGHT = 1
 
@@ -88,7 +102,8 @@ def inspect(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageHeader:
   """
   if not data:
     raise ImageFileError(
-        EMPTY_FILE, 'Expected an image. Received: 0 bytes.', 'Copy the file again.')
+      EMPTY_FILE, 'Expected an image. Received: 0 bytes.', 'Copy the file again.'
+    )
   expected = _format_by_magic(data)
   try:
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
@@ -100,23 +115,38 @@ def inspect(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageHeader:
   except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
     raise _too_many_pixels(str(error), max_pixels) from error
   # Pillow's parsers raise whatever a broken field leads them to.
-  except (UnidentifiedImageError, OSError, ValueError, SyntaxError, struct.error, IndexError,
-          KeyError, TypeError, OverflowError, EOFError) as error:
+  except (
+    UnidentifiedImageError,
+    OSError,
+    ValueError,
+    SyntaxError,
+    struct.error,
+    IndexError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    EOFError,
+  ) as error:
     raise ImageFileError(
-        NOT_AN_IMAGE,
-        f'Expected a {expected} image, as its first bytes promise. '
-        f'Received: {len(data)} bytes with a broken header.',
-        'Save or copy the file again.') from error
+      NOT_AN_IMAGE,
+      f'Expected a {expected} image, as its first bytes promise. '
+      f'Received: {len(data)} bytes with a broken header.',
+      'Save or copy the file again.',
+    ) from error
   if found != expected or width < 1 or height < 1:
     raise ImageFileError(
-        NOT_AN_IMAGE, f'Expected a {expected} image. Received: {found} of {width}x{height} pixels.',
-        'Save the file again.')
+      NOT_AN_IMAGE,
+      f'Expected a {expected} image. Received: {found} of {width}x{height} pixels.',
+      'Save the file again.',
+    )
   if width * height > max_pixels:
     raise _too_many_pixels(f'{width}x{height}', max_pixels)
   if orientation != _UPRIGHT:
     raise ImageFileError(
-        ORIENTATION, f'Expected an upright image (EXIF orientation 1). Received: {orientation}.',
-        'Turn the pixels and drop the tag, for instance with: magick FILE -auto-orient FILE')
+      ORIENTATION,
+      f'Expected an upright image (EXIF orientation 1). Received: {orientation}.',
+      'Turn the pixels and drop the tag, for instance with: magick FILE -auto-orient FILE',
+    )
   return ImageHeader(found, width, height, orientation)
 
 
@@ -125,21 +155,26 @@ def _format_by_magic(data: bytes) -> str:
     if data.startswith(magic):
       return name
   for offset, magic, name in _OTHER_MAGIC:
-    if data[offset:offset + len(magic)] == magic:
+    if data[offset : offset + len(magic)] == magic:
       raise ImageFileError(
-          UNSUPPORTED_FORMAT, f'Expected one of {", ".join(FORMATS)}. Received: {name}.',
-          'Convert it to PNG or JPEG.')
+        UNSUPPORTED_FORMAT,
+        f'Expected one of {", ".join(FORMATS)}. Received: {name}.',
+        'Convert it to PNG or JPEG.',
+      )
   raise ImageFileError(
-      NOT_AN_IMAGE,
-      f'Expected one of {", ".join(FORMATS)}. Received: {len(data)} bytes that begin with '
-      f'{data[:8]!r}.',
-      'Remove its row, or put the image in its place.')
+    NOT_AN_IMAGE,
+    f'Expected one of {", ".join(FORMATS)}. Received: {len(data)} bytes that begin with '
+    f'{data[:8]!r}.',
+    'Remove its row, or put the image in its place.',
+  )
 
 
 def _too_many_pixels(size: str, max_pixels: int) -> ImageFileError:
   return ImageFileError(
-      TOO_MANY_PIXELS, f'Expected at most {max_pixels} pixels. Received: {size}.',
-      'Make the image smaller.')
+    TOO_MANY_PIXELS,
+    f'Expected at most {max_pixels} pixels. Received: {size}.',
+    'Make the image smaller.',
+  )
 
 
 def _orientation(image: Image.Image, data: bytes) -> int:
@@ -163,6 +198,6 @@ def _png_chunk(data: bytes, wanted: bytes) -> bytes | None:
   while position + 8 <= len(data):
     length, kind = struct.unpack_from('>I4s', data, position)
     if kind == wanted:
-      return data[position + 8:position + 8 + length]
+      return data[position + 8 : position + 8 + length]
     position += length + 12
   return None

@@ -21,8 +21,10 @@ def record_files(patterns: Sequence[str]) -> list[str]:
     TrainingError: if there is none.
   """
   files = sorted(
-      str(path) for pattern in patterns
-      for path in pathlib.Path(pattern).parent.glob(pathlib.Path(pattern).name))
+    str(path)
+    for pattern in patterns
+    for path in pathlib.Path(pattern).parent.glob(pathlib.Path(pattern).name)
+  )
   if not files:
     raise TrainingError(f'expected record files. Received: none match {", ".join(patterns)}.')
   return files
@@ -45,11 +47,11 @@ def parse(raw_feature_spec: dict, transform: Callable) -> Callable:
 
 
 def batches(
-    files: Sequence[str],
-    parse_batch: Callable,
-    image: ImageConfig,
-    classes: int,
-    batch_size: int,
+  files: Sequence[str],
+  parse_batch: Callable,
+  image: ImageConfig,
+  classes: int,
+  batch_size: int,
 ) -> tf.data.Dataset:
   """Returns (pixels, one-hot labels) in file order: what validation sees.
 
@@ -57,27 +59,32 @@ def batches(
   """
   records = read_records(files).batch(batch_size)
   decoded = _decode(records, parse_batch, image, classes)
-  return decoded.apply(tf.data.experimental.assert_cardinality(
-      steps(files, batch_size))).prefetch(tf.data.AUTOTUNE)
+  return decoded.apply(tf.data.experimental.assert_cardinality(steps(files, batch_size))).prefetch(
+    tf.data.AUTOTUNE
+  )
 
 
 def training_batches(
-    files: Sequence[str],
-    parse_batch: Callable,
-    image: ImageConfig,
-    augment: AugmentConfig,
-    classes: int,
-    batch_size: int,
-    seed: int,
+  files: Sequence[str],
+  parse_batch: Callable,
+  image: ImageConfig,
+  augment: AugmentConfig,
+  classes: int,
+  batch_size: int,
+  seed: int,
 ) -> tf.data.Dataset:
   """Returns shuffled, augmented batches; another order and other changes each epoch.
 
   The same seed gives the same sequence.
   """
-  records = read_records(files).shuffle(
-      _SHUFFLE_BUFFER, seed=seed, reshuffle_each_iteration=True).batch(batch_size)
+  records = (
+    read_records(files)
+    .shuffle(_SHUFFLE_BUFFER, seed=seed, reshuffle_each_iteration=True)
+    .batch(batch_size)
+  )
   seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(
-      2, drop_remainder=True)
+    2, drop_remainder=True
+  )
 
   def change(batch: tuple[tf.Tensor, tf.Tensor], batch_seed: tf.Tensor):
     pixels, labels = batch
@@ -86,15 +93,17 @@ def training_batches(
 
   decoded = _decode(records, parse_batch, image, classes)
   changed = tf.data.Dataset.zip(decoded, seeds).map(
-      change, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    change, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+  )
   # Where the length is unknown, Keras asks for a batch too many in each epoch, and
   # the optimizer counts it as a step.
-  return changed.apply(tf.data.experimental.assert_cardinality(
-      steps(files, batch_size))).prefetch(tf.data.AUTOTUNE)
+  return changed.apply(tf.data.experimental.assert_cardinality(steps(files, batch_size))).prefetch(
+    tf.data.AUTOTUNE
+  )
 
 
 def _decode(
-    records: tf.data.Dataset, parse_batch: Callable, image: ImageConfig, classes: int
+  records: tf.data.Dataset, parse_batch: Callable, image: ImageConfig, classes: int
 ) -> tf.data.Dataset:
 
   def decode(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -27,7 +27,8 @@ def choose(requested: str) -> Precision:
   gpus = tf.config.list_physical_devices('GPU')
   if not gpus:
     return Precision(
-        'float32', 'no GPU: on CPUs mixed_bfloat16 makes EfficientNet slower, not faster')
+      'float32', 'no GPU: on CPUs mixed_bfloat16 makes EfficientNet slower, not faster'
+    )
   capability = tf.config.experimental.get_device_details(gpus[0]).get('compute_capability')
   if capability and capability >= (8, 0):
     return Precision('mixed_bfloat16', f'the GPU has compute capability {capability}')

@@ -33,14 +33,16 @@ def preprocessing_fn(inputs: dict, custom_config: dict) -> dict[str, tf.Tensor]:
   variance = tf.maximum(square - tf.square(mean), 0.0)
   rows = tf.shape(images)[0]
   return {
-      features.LABEL_ID: tft.compute_and_apply_vocabulary(
-          inputs[features.LABEL], vocab_filename=features.LABEL_VOCABULARY),
-      features.IMAGE: images,
-      features.PIXEL_MEAN: _repeat(mean, rows),
-      features.PIXEL_VARIANCE: _repeat(variance, rows),
+    features.LABEL_ID: tft.compute_and_apply_vocabulary(
+      inputs[features.LABEL], vocab_filename=features.LABEL_VOCABULARY
+    ),
+    features.IMAGE: images,
+    features.PIXEL_MEAN: _repeat(mean, rows),
+    features.PIXEL_VARIANCE: _repeat(variance, rows),
   }
 
 
 def _repeat(constant: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
   return tf.ensure_shape(
-      tf.tile(tf.cast(constant, tf.float32)[tf.newaxis, :], [rows, 1]), [None, 3])
+    tf.tile(tf.cast(constant, tf.float32)[tf.newaxis, :], [rows, 1]), [None, 3]
+  )

@@ -14,8 +14,9 @@ from schemas.errors import WeightsError
 WEIGHTS_FILE = 'backbone.weights.h5'
 CONFIG_FILE = 'backbone.json'
 _ALTERNATIVES = (
-    'Alternatives: model.weights: none (train from scratch), the path of a .weights.h5 file that '
-    'an earlier run saved, or the id of such a run.')
+  'Alternatives: model.weights: none (train from scratch), the path of a .weights.h5 file that '
+  'an earlier run saved, or the id of such a run.'
+)
 
 _log = logging.getLogger(__name__)
 
@@ -61,8 +62,10 @@ def load(backbone: keras.Model, name: str, weights: str) -> Loaded:
     if weights == 'imagenet':
       raise
     _log.warning('model.weights is auto and ImageNet weights are not to be had: %s', error)
-    return Loaded('none', 'model.weights is auto, and ImageNet weights could not be had here: '
-                  'training from scratch')
+    return Loaded(
+      'none',
+      'model.weights is auto, and ImageNet weights could not be had here: training from scratch',
+    )
 
 
 def save(backbone: keras.Model, name: str, folder: pathlib.Path) -> pathlib.Path:
@@ -72,23 +75,25 @@ def save(backbone: keras.Model, name: str, folder: pathlib.Path) -> pathlib.Path
   backbone.save_weights(path)
   _, height, width, _ = backbone.input_shape
   (folder / CONFIG_FILE).write_text(
-      json.dumps({'backbone': name, 'height': height, 'width': width}, indent=2) + '\n',
-      encoding='utf-8')
+    json.dumps({'backbone': name, 'height': height, 'width': width}, indent=2) + '\n',
+    encoding='utf-8',
+  )
   return path
 
 
 def _load_imagenet(backbone: keras.Model, name: str) -> Loaded:
   row = backbones.find(name)
   if row.imagenet is None:
-    raise WeightsError(
-        f'model.weights: there are no ImageNet weights for {name}. {_ALTERNATIVES}')
+    raise WeightsError(f'model.weights: there are no ImageNet weights for {name}. {_ALTERNATIVES}')
   try:
     source = getattr(keras.applications, row.imagenet)(
-        include_top=False, weights='imagenet', input_shape=backbone.input_shape[1:])
+      include_top=False, weights='imagenet', input_shape=backbone.input_shape[1:]
+    )
   except Exception as error:
     raise WeightsError(
-        f'model.weights: the ImageNet weights of {name} could not be fetched: '
-        f'{_first_line(error)}. {_ALTERNATIVES}') from error
+      f'model.weights: the ImageNet weights of {name} could not be fetched: '
+      f'{_first_line(error)}. {_ALTERNATIVES}'
+    ) from error
   # The normalisation stays that of the data set: Transform measured it.
   pairs = list(zip(_weighted(source), _weighted(backbone), strict=True))
   for from_layer, to_layer in pairs:
@@ -101,18 +106,20 @@ def _load_file(backbone: keras.Model, name: str, path: pathlib.Path) -> Loaded:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
   except OSError as error:
     raise WeightsError(
-        f'model.weights: expected auto, imagenet, none, the id of an earlier run or a file. '
-        f'Received: {path} ({error.strerror}). {_ALTERNATIVES}') from error
+      f'model.weights: expected auto, imagenet, none, the id of an earlier run or a file. '
+      f'Received: {path} ({error.strerror}). {_ALTERNATIVES}'
+    ) from error
   _check_saved_config(name, path)
   # The normalisation stays that of this data set.
   normalization = next(
-      layer for layer in backbone.layers if isinstance(layer, keras.layers.Normalization))
+    layer for layer in backbone.layers if isinstance(layer, keras.layers.Normalization)
+  )
   kept = normalization.get_weights()
   try:
     backbone.load_weights(path)
   except (ValueError, OSError, KeyError) as error:
     raise WeightsError(
-        f'model.weights: {path} does not fit {name}: {_first_line(error)}. {_ALTERNATIVES}'
+      f'model.weights: {path} does not fit {name}: {_first_line(error)}. {_ALTERNATIVES}'
     ) from error
   normalization.set_weights(kept)
   normalization.finalize_state()
@@ -125,12 +132,16 @@ def _check_saved_config(name: str, path: pathlib.Path) -> None:
     saved = json.loads(config.read_text(encoding='utf-8'))['backbone']
     if saved != name:
       raise WeightsError(
-          f'model.weights: {path} holds {saved}. Expected: {name}, as model.backbone says.')
+        f'model.weights: {path} holds {saved}. Expected: {name}, as model.backbone says.'
+      )
 
 
 def _weighted(model: keras.Model) -> list[keras.layers.Layer]:
-  return [layer for layer in model._flatten_layers(include_self=False, recursive=True)
-          if layer.weights and not isinstance(layer, keras.layers.Normalization | keras.Model)]
+  return [
+    layer
+    for layer in model._flatten_layers(include_self=False, recursive=True)
+    if layer.weights and not isinstance(layer, keras.layers.Normalization | keras.Model)
+  ]
 
 
 def _first_line(error: BaseException) -> str:

@@ -21,17 +21,30 @@ def plan(train: TrainConfig, weights_know_something: bool) -> tuple[StageConfig,
   if train.stages is not None:
     return train.stages
   if not weights_know_something:
-    return (StageConfig(
-        name='scratch', epochs=train.epochs, learning_rate=train.learning_rate,
-        trainable='all', batch_norm='train'),)
+    return (
+      StageConfig(
+        name='scratch',
+        epochs=train.epochs,
+        learning_rate=train.learning_rate,
+        trainable='all',
+        batch_norm='train',
+      ),
+    )
   return (
-      StageConfig(
-          name='frozen', epochs=train.frozen_epochs, learning_rate=train.learning_rate,
-          trainable='head', batch_norm='inference'),
-      StageConfig(
-          name='unfrozen', epochs=train.epochs,
-          learning_rate=train.learning_rate * UNFROZEN_RATE_FACTOR,
-          trainable='all', batch_norm='inference'),
+    StageConfig(
+      name='frozen',
+      epochs=train.frozen_epochs,
+      learning_rate=train.learning_rate,
+      trainable='head',
+      batch_norm='inference',
+    ),
+    StageConfig(
+      name='unfrozen',
+      epochs=train.epochs,
+      learning_rate=train.learning_rate * UNFROZEN_RATE_FACTOR,
+      trainable='all',
+      batch_norm='inference',
+    ),
   )
 
 
@@ -75,6 +88,7 @@ def optimizer(train: TrainConfig, stage: StageConfig, steps: int) -> keras.optim
   """Returns AdamW with warm-up and cosine over `steps`; no decay on biases and BatchNorm."""
   schedule = WarmupCosine(stage.learning_rate, steps, int(steps * train.warmup_fraction))
   adamw = keras.optimizers.AdamW(
-      schedule, weight_decay=train.weight_decay, global_clipnorm=train.clip_norm)
+    schedule, weight_decay=train.weight_decay, global_clipnorm=train.clip_norm
+  )
   adamw.exclude_from_weight_decay(var_names=['bias', 'gamma', 'beta'])
   return adamw

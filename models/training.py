@@ -34,14 +34,21 @@ def run_fn(fn_args) -> None:
   config = Config.model_validate_json(fn_args.custom_config['config'])
   transform = tft.TFTransformOutput(fn_args.transform_output)
   data = TrainingData(
-      train=input_pipeline.record_files(fn_args.train_files),
-      val=input_pipeline.record_files(fn_args.eval_files),
-      transform=transform)
+    train=input_pipeline.record_files(fn_args.train_files),
+    val=input_pipeline.record_files(fn_args.eval_files),
+    transform=transform,
+  )
   run_folder = pathlib.Path(fn_args.model_run_dir)
   trained = train(config, data, fn_args.custom_config['weights'], run_folder)
   export.export(
-      trained.model, data.transform, data.transform_layer, config, data.labels,
-      pathlib.Path(fn_args.serving_model_dir), fn_args.custom_config.get('run_id', ''))
+    trained.model,
+    data.transform,
+    data.transform_layer,
+    config,
+    data.labels,
+    pathlib.Path(fn_args.serving_model_dir),
+    fn_args.custom_config.get('run_id', ''),
+  )
 
 
 class TrainingData:
@@ -53,9 +60,11 @@ class TrainingData:
     self.transform = transform
     self.transform_layer = transform.transform_features_layer()
     self.labels = [
-        label.decode() for label in transform.vocabulary_by_name(features.LABEL_VOCABULARY)]
+      label.decode() for label in transform.vocabulary_by_name(features.LABEL_VOCABULARY)
+    ]
     self.parse_batch = input_pipeline.parse(
-        transform.raw_feature_spec(), lambda raw: self.transform_layer(raw))
+      transform.raw_feature_spec(), lambda raw: self.transform_layer(raw)
+    )
     self.train_count = input_pipeline.count_records(train)
 
   def pixel_statistics(self) -> tuple[np.ndarray, np.ndarray]:
@@ -74,9 +83,7 @@ class Trained:
   record: dict
 
 
-def train(
-    config: Config, data: TrainingData, weights: str, run_folder: pathlib.Path
-) -> Trained:
+def train(config: Config, data: TrainingData, weights: str, run_folder: pathlib.Path) -> Trained:
   """Runs every stage and restores the best weights.
 
   Args:
@@ -115,22 +122,23 @@ def train(
     keras.config.set_dtype_policy(previous)
   pretrained.save(model.get_layer('backbone'), config.model.backbone, run_folder)
   record = {
-      'labels': data.labels,
-      'train_images': data.train_count,
-      'parameters': model.count_params(),
-      'precision': dataclasses.asdict(chosen),
-      'compute_dtype': model.get_layer('backbone').compute_dtype,
-      'weights': dataclasses.asdict(loaded),
-      'pixel_mean': [float(value) for value in mean],
-      'pixel_variance': [float(value) for value in variance],
-      'stages': stage_records,
-      'best_epoch': best.best_epoch,
-      'best_val_loss': best.best_loss,
-      'seconds': round(time.monotonic() - began, 1),
+    'labels': data.labels,
+    'train_images': data.train_count,
+    'parameters': model.count_params(),
+    'precision': dataclasses.asdict(chosen),
+    'compute_dtype': model.get_layer('backbone').compute_dtype,
+    'weights': dataclasses.asdict(loaded),
+    'pixel_mean': [float(value) for value in mean],
+    'pixel_variance': [float(value) for value in variance],
+    'stages': stage_records,
+    'best_epoch': best.best_epoch,
+    'best_val_loss': best.best_loss,
+    'seconds': round(time.monotonic() - began, 1),
   }
   (run_folder / RECORD_FILE).write_text(json.dumps(record, indent=2) + '\n', encoding='utf-8')
   rebuilt = classifier.rebuild_in_float32(
-      model, config.model, config.image, classes, mean, variance)
+    model, config.model, config.image, classes, mean, variance
+  )
   return Trained(rebuilt, record)
 
 
@@ -142,61 +150,76 @@ def check_before_training(model: keras.Model, config: Config, data: TrainingData
   ids = label_ids.numpy()
   if ids.min() < 0 or ids.max() >= classes:
     raise TrainingError(
-        f'label ids of train: expected 0 to {classes - 1}, for {classes} labels. '
-        f'Received: {ids.min()} to {ids.max()}. Run Transform again on this data.')
+      f'label ids of train: expected 0 to {classes - 1}, for {classes} labels. '
+      f'Received: {ids.min()} to {ids.max()}. Run Transform again on this data.'
+    )
   if model.output_shape[-1] != classes:
     raise TrainingError(
-        f'the network has {model.output_shape[-1]} outputs. Expected: {classes}, one a label.')
-  pixels = next(iter(input_pipeline.batches(
-      data.train, data.parse_batch, config.image, classes, 2)))[0]
+      f'the network has {model.output_shape[-1]} outputs. Expected: {classes}, one a label.'
+    )
+  pixels = next(
+    iter(input_pipeline.batches(data.train, data.parse_batch, config.image, classes, 2))
+  )[0]
   logits = np.asarray(model(pixels, training=False))
   if not np.isfinite(logits).all():
     raise TrainingError(
-        'the untrained network answers with values that are not finite. '
-        'Look at the pixel statistics and, with weights of your own, at the weights.')
+      'the untrained network answers with values that are not finite. '
+      'Look at the pixel statistics and, with weights of your own, at the weights.'
+    )
 
 
 def _run_stage(
-    model: keras.Model,
-    stage,
-    config: Config,
-    data: TrainingData,
-    best: callbacks.BestWeights,
-    run_folder: pathlib.Path,
+  model: keras.Model,
+  stage,
+  config: Config,
+  data: TrainingData,
+  best: callbacks.BestWeights,
+  run_folder: pathlib.Path,
 ) -> dict:
   classes = len(data.labels)
   steps_per_epoch = input_pipeline.steps(data.train, config.train.batch_size)
   stages.apply(model, stage)
   model.compile(
-      optimizer=stages.optimizer(config.train, stage, steps_per_epoch * stage.epochs),
-      loss=keras.losses.CategoricalCrossentropy(
-          from_logits=True, label_smoothing=config.train.label_smoothing),
-      metrics=[keras.metrics.CategoricalAccuracy(name='accuracy')])
+    optimizer=stages.optimizer(config.train, stage, steps_per_epoch * stage.epochs),
+    loss=keras.losses.CategoricalCrossentropy(
+      from_logits=True, label_smoothing=config.train.label_smoothing
+    ),
+    metrics=[keras.metrics.CategoricalAccuracy(name='accuracy')],
+  )
   began = time.monotonic()
   history = model.fit(
-      input_pipeline.training_batches(
-          data.train, data.parse_batch, config.image, config.augment, classes,
-          config.train.batch_size, config.train.seed),
-      validation_data=input_pipeline.batches(
-          data.val, data.parse_batch, config.image, classes, config.train.batch_size),
-      epochs=stage.epochs,
-      verbose=0,
-      callbacks=[
-          callbacks.Curves(run_folder / CURVES_FILE, stage, _epochs_so_far(run_folder)),
-          callbacks.Progress(stage, steps_per_epoch),
-          keras.callbacks.TerminateOnNaN(),
-          best,
-      ]).history
+    input_pipeline.training_batches(
+      data.train,
+      data.parse_batch,
+      config.image,
+      config.augment,
+      classes,
+      config.train.batch_size,
+      config.train.seed,
+    ),
+    validation_data=input_pipeline.batches(
+      data.val, data.parse_batch, config.image, classes, config.train.batch_size
+    ),
+    epochs=stage.epochs,
+    verbose=0,
+    callbacks=[
+      callbacks.Curves(run_folder / CURVES_FILE, stage, _epochs_so_far(run_folder)),
+      callbacks.Progress(stage, steps_per_epoch),
+      keras.callbacks.TerminateOnNaN(),
+      best,
+    ],
+  ).history
   if not np.isfinite(history['loss'][-1]):
     raise TrainingError(
-        f'stage {stage.name}: the loss is not finite in epoch {len(history["loss"])}. '
-        'Next: a lower train.learning_rate, or train.precision: float32.')
+      f'stage {stage.name}: the loss is not finite in epoch {len(history["loss"])}. '
+      'Next: a lower train.learning_rate, or train.precision: float32.'
+    )
   return {
-      **stage.model_dump(),
-      'epochs_run': len(history['loss']),
-      'accuracy': history['accuracy'][-1],
-      'val_accuracy': history['val_accuracy'][-1],
-      'seconds': round(time.monotonic() - began, 1),
+    **stage.model_dump(),
+    'epochs_run': len(history['loss']),
+    'accuracy': history['accuracy'][-1],
+    'val_accuracy': history['val_accuracy'][-1],
+    'seconds': round(time.monotonic() - began, 1),
   }
 
 

@@ -19,26 +19,32 @@ EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
-    name='sightline',
-    help='From a folder of labelled images to a model that has earned its place in production.',
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-    rich_markup_mode='rich')
+  name='sightline',
+  help='From a folder of labelled images to a model that has earned its place in production.',
+  no_args_is_help=True,
+  add_completion=False,
+  pretty_exceptions_enable=False,
+  rich_markup_mode='rich',
+)
 data_app = typer.Typer(help='Before training: data sets.', no_args_is_help=True)
 runs_app = typer.Typer(help='The record of runs.', no_args_is_help=True)
 app.add_typer(data_app, name='data')
 app.add_typer(runs_app, name='runs')
 
 ConfigArgument = Annotated[
-    pathlib.Path, typer.Argument(metavar='CONFIG', help='The experiment, a YAML file.')]
+  pathlib.Path, typer.Argument(metavar='CONFIG', help='The experiment, a YAML file.')
+]
 SetOption = Annotated[
-    list[str], typer.Option('--set', metavar='KEY=VALUE', help='Override, e.g. train.epochs=5.')]
+  list[str], typer.Option('--set', metavar='KEY=VALUE', help='Override, e.g. train.epochs=5.')
+]
 
 
 @app.command()
 def init(
-    name: Annotated[str, typer.Argument(metavar='NAME', help='Of the experiment.')],
-    data_root: Annotated[pathlib.Path, typer.Option(
-        help='The folder with labels.csv, or with one subfolder a class.')],
+  name: Annotated[str, typer.Argument(metavar='NAME', help='Of the experiment.')],
+  data_root: Annotated[
+    pathlib.Path, typer.Option(help='The folder with labels.csv, or with one subfolder a class.')
+  ],
 ):
   """Look at a folder of images and write an experiment for it."""
   from pipeline import draft, library_output
@@ -52,13 +58,17 @@ def init(
 
 @app.command()
 def run(
-    config: Annotated[pathlib.Path | None, typer.Argument(
-        metavar='[CONFIG]', help='The experiment, a YAML file.')] = None,
-    data_root: Annotated[pathlib.Path | None, typer.Option(
-        help='Instead of CONFIG: a folder of images, for a draft.')] = None,
-    overrides: SetOption = [],  # noqa: B006 - typer copies it
-    ask: Annotated[bool, typer.Option(
-        help='Serve the published model for a moment and ask it about one test image.')] = True,
+  config: Annotated[
+    pathlib.Path | None, typer.Argument(metavar='[CONFIG]', help='The experiment, a YAML file.')
+  ] = None,
+  data_root: Annotated[
+    pathlib.Path | None, typer.Option(help='Instead of CONFIG: a folder of images, for a draft.')
+  ] = None,
+  overrides: SetOption = [],  # noqa: B006 - typer copies it
+  ask: Annotated[
+    bool,
+    typer.Option(help='Serve the published model for a moment and ask it about one test image.'),
+  ] = True,
 ):
   """Run the whole pipeline: check the data, train, judge, validate, publish.
 
@@ -72,9 +82,10 @@ def run(
 
 @data_app.command('get')
 def data_get(
-    dataset: Annotated[str, typer.Argument(metavar='DATASET', help='digits')],
-    output: Annotated[pathlib.Path | None, typer.Option(
-        help='The folder to write; by default data/DATASET.')] = None,
+  dataset: Annotated[str, typer.Argument(metavar='DATASET', help='digits')],
+  output: Annotated[
+    pathlib.Path | None, typer.Option(help='The folder to write; by default data/DATASET.')
+  ] = None,
 ):
   """Write a bundled data set as image files with a labels.csv."""
   from pipeline import datasets
@@ -97,10 +108,11 @@ def runs_list(config: ConfigArgument, overrides: SetOption = []):  # noqa: B006
 
 @runs_app.command('show')
 def runs_show(
-    config: ConfigArgument,
-    wanted: Annotated[str, typer.Argument(
-        metavar='RUN|VERSION', help='The id of a run, or a published version.')],
-    overrides: SetOption = [],  # noqa: B006
+  config: ConfigArgument,
+  wanted: Annotated[
+    str, typer.Argument(metavar='RUN|VERSION', help='The id of a run, or a published version.')
+  ],
+  overrides: SetOption = [],  # noqa: B006
 ):
   """Show what a run, or a published version, was made from."""
   from pipeline import library_output, lineage
@@ -113,15 +125,20 @@ def runs_show(
 
 @app.command()
 def serve(
-    config: Annotated[pathlib.Path | None, typer.Argument(
-        metavar='[CONFIG]', help='The experiment whose model is served.')] = None,
-    directory: Annotated[pathlib.Path | None, typer.Option(
-        help='Instead of CONFIG: the folder with one folder a version.')] = None,
-    name: Annotated[str | None, typer.Option(
-        help='Of the model; by default the name of the folder.')] = None,
-    host: Annotated[str, typer.Option(help='Address to listen on.')] = '127.0.0.1',
-    port: Annotated[int, typer.Option(help='Port to listen on; 0 for a free one.')] = 8501,
-    overrides: SetOption = [],  # noqa: B006
+  config: Annotated[
+    pathlib.Path | None,
+    typer.Argument(metavar='[CONFIG]', help='The experiment whose model is served.'),
+  ] = None,
+  directory: Annotated[
+    pathlib.Path | None,
+    typer.Option(help='Instead of CONFIG: the folder with one folder a version.'),
+  ] = None,
+  name: Annotated[
+    str | None, typer.Option(help='Of the model; by default the name of the folder.')
+  ] = None,
+  host: Annotated[str, typer.Option(help='Address to listen on.')] = '127.0.0.1',
+  port: Annotated[int, typer.Option(help='Port to listen on; 0 for a free one.')] = 8501,
+  overrides: SetOption = [],  # noqa: B006
 ):
   """Serve the published model by TensorFlow Serving's REST API."""
   from pipeline import serve_command
@@ -131,9 +148,9 @@ def serve(
 
 @app.command()
 def predict(
-    files: Annotated[list[pathlib.Path], typer.Argument(metavar='FILE...', help='Images.')],
-    model: Annotated[str, typer.Option(help='Name of the model that it serves.')],
-    url: Annotated[str, typer.Option(help='Of the server.')] = 'http://127.0.0.1:8501',
+  files: Annotated[list[pathlib.Path], typer.Argument(metavar='FILE...', help='Images.')],
+  model: Annotated[str, typer.Option(help='Name of the model that it serves.')],
+  url: Annotated[str, typer.Option(help='Of the server.')] = 'http://127.0.0.1:8501',
 ):
   """Ask a running server about images."""
   from pipeline import serve_command
@@ -143,13 +160,16 @@ def predict(
 
 @app.command('compile')
 def compile_(
-    config: ConfigArgument,
-    output: Annotated[pathlib.Path, typer.Option(
-        help='.yaml for Kubeflow Pipelines and Vertex AI, .json for Vertex AI.')],
-    pipeline_root: Annotated[str | None, typer.Option(
-        help='Where the run writes, such as gs://bucket/path.')] = None,
-    image: Annotated[str | None, typer.Option(help='The container image.')] = None,
-    overrides: SetOption = [],  # noqa: B006
+  config: ConfigArgument,
+  output: Annotated[
+    pathlib.Path,
+    typer.Option(help='.yaml for Kubeflow Pipelines and Vertex AI, .json for Vertex AI.'),
+  ],
+  pipeline_root: Annotated[
+    str | None, typer.Option(help='Where the run writes, such as gs://bucket/path.')
+  ] = None,
+  image: Annotated[str | None, typer.Option(help='The container image.')] = None,
+  overrides: SetOption = [],  # noqa: B006
 ):
   """Compile the pipeline for Kubeflow Pipelines v2."""
   from pipeline import compilation, library_output
@@ -157,14 +177,18 @@ def compile_(
 
   with library_output.held_back():
     compiled = compilation.compile_pipeline(
-        load_config(config, overrides), output, pipeline_root, image)
+      load_config(config, overrides), output, pipeline_root, image
+    )
   out = Console(highlight=False)
-  out.print(f'wrote {compiled.path}: {len(compiled.tasks)} steps in image {compiled.image}',
-            soft_wrap=True)
+  out.print(
+    f'wrote {compiled.path}: {len(compiled.tasks)} steps in image {compiled.image}', soft_wrap=True
+  )
   out.print(f'run parameters: {", ".join(compiled.parameters) or "none"}')
   if compiled.resolvers:
-    out.print('Vertex AI runs this file; the open-source backend refuses its resolver steps: '
-              + ', '.join(compiled.resolvers))
+    out.print(
+      'Vertex AI runs this file; the open-source backend refuses its resolver steps: '
+      + ', '.join(compiled.resolvers)
+    )
 
 
 @app.command()
@@ -184,7 +208,8 @@ def main() -> None:
     app()
   except SightlineError as error:
     Console(stderr=True, highlight=False).print(
-        f'[bold red]error[/] {escape(str(error))}', soft_wrap=True)
+      f'[bold red]error[/] {escape(str(error))}', soft_wrap=True
+    )
     sys.exit(EXIT_ERROR)
   except KeyboardInterrupt:
     sys.exit(EXIT_INTERRUPTED)

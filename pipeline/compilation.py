@@ -59,10 +59,10 @@ def default_image() -> str:
 
 
 def compile_pipeline(
-    config: Config,
-    output: pathlib.Path | str,
-    pipeline_root: str | None = None,
-    image: str | None = None,
+  config: Config,
+  output: pathlib.Path | str,
+  pipeline_root: str | None = None,
+  image: str | None = None,
 ) -> Compiled:
   """Compiles one experiment.
 
@@ -83,8 +83,9 @@ def compile_pipeline(
   """
   output = pathlib.Path(output)
   if output.suffix not in _SUFFIXES:
-    raise ConfigError(f'--output: expected a name that ends in {", ".join(_SUFFIXES)}. '
-                      f'Received: {output}.')
+    raise ConfigError(
+      f'--output: expected a name that ends in {", ".join(_SUFFIXES)}. Received: {output}.'
+    )
   try:
     output.parent.mkdir(parents=True, exist_ok=True)
     # Beside the target, so that the last step is a rename: a reader sees the
@@ -101,8 +102,10 @@ def compile_pipeline(
       compiled = read_compiled(draft)
       os.replace(draft, output)
   except OSError as error:
-    raise ConfigError(f'--output: expected a folder that can be written. Received: {output} '
-                      f'({error.strerror or error}).') from error
+    raise ConfigError(
+      f'--output: expected a folder that can be written. Received: {output} '
+      f'({error.strerror or error}).'
+    ) from error
   return dataclasses.replace(compiled, path=output)
 
 
@@ -114,12 +117,14 @@ def kubeflow_pipeline(config: Config, pipeline_root: str | None = None):
   """
   if not _NAME.fullmatch(config.name):
     raise ConfigError(
-        'name: Kubeflow expects a lower-case letter, then lower-case letters, digits and '
-        f'dashes. Received: {config.name}. Rename the experiment, or: --set name=...')
+      'name: Kubeflow expects a lower-case letter, then lower-case letters, digits and '
+      f'dashes. Received: {config.name}. Rename the experiment, or: --set name=...'
+    )
   if pipeline_root and '://' in pipeline_root and not pipeline_root.startswith('gs://'):
     raise ConfigError(
-        f'--pipeline-root: expected gs:// or a path shared by all pods. Received: {pipeline_root}. '
-        'TensorFlow has no file system for other schemes.')
+      f'--pipeline-root: expected gs:// or a path shared by all pods. Received: {pipeline_root}. '
+      'TensorFlow has no file system for other schemes.'
+    )
   from pipeline import create_pipeline
 
   run = config.run.model_copy(update={'engine': 'kubeflow'})
@@ -135,9 +140,12 @@ def kubeflow_runner(output: pathlib.Path | str, image: str | None = None):
 
   output = pathlib.Path(output)
   return kubeflow_v2_dag_runner.KubeflowV2DagRunner(
-      kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(
-          default_image=image or default_image(), use_pipeline_spec_2_1=True),
-      output_dir=str(output.parent), output_filename=output.name)
+    kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(
+      default_image=image or default_image(), use_pipeline_spec_2_1=True
+    ),
+    output_dir=str(output.parent),
+    output_filename=output.name,
+  )
 
 
 def read_compiled(path: pathlib.Path) -> Compiled:
@@ -156,20 +164,26 @@ def read_compiled(path: pathlib.Path) -> Compiled:
   check_job(job, str(path))
   spec = job['pipelineSpec']
   executors = spec['deploymentSpec']['executors']
-  images = {executor['container']['image'] for executor in executors.values()
-            if 'container' in executor}
+  images = {
+    executor['container']['image'] for executor in executors.values() if 'container' in executor
+  }
   if len(images) != 1:
     raise RunError(f'{path}: expected one container image. Received: {sorted(images)}.')
   inputs = spec['root'].get('inputDefinitions', {}).get('parameters', {})
   return Compiled(
-      path=path,
-      tasks=tuple(sorted(spec['root']['dag']['tasks'])),
-      parameters={name: value.get('defaultValue') for name, value in inputs.items()},
-      image=images.pop(),
-      pipeline_root=spec.get('defaultPipelineRoot', ''),
-      resolvers=tuple(sorted(
-          name for name, component in spec['components'].items()
-          if 'resolver' in executors.get(component.get('executorLabel'), {}))))
+    path=path,
+    tasks=tuple(sorted(spec['root']['dag']['tasks'])),
+    parameters={name: value.get('defaultValue') for name, value in inputs.items()},
+    image=images.pop(),
+    pipeline_root=spec.get('defaultPipelineRoot', ''),
+    resolvers=tuple(
+      sorted(
+        name
+        for name, component in spec['components'].items()
+        if 'resolver' in executors.get(component.get('executorLabel'), {})
+      )
+    ),
+  )
 
 
 def _set_defaults(job: dict, pipeline) -> None:
@@ -211,20 +225,25 @@ def check_job(job: dict, source: str) -> None:
 
   spec = job['pipelineSpec']
   parts: tuple[tuple[str, dict, Any], ...] = (
-      ('job', job, pipeline_spec_pb2.PipelineJob()),
-      ('pipelineSpec', spec, pipeline_spec_pb2.PipelineSpec()),
-      ('deploymentSpec', spec.get('deploymentSpec', {}),
-       pipeline_spec_pb2.PipelineDeploymentConfig()),
+    ('job', job, pipeline_spec_pb2.PipelineJob()),
+    ('pipelineSpec', spec, pipeline_spec_pb2.PipelineSpec()),
+    (
+      'deploymentSpec',
+      spec.get('deploymentSpec', {}),
+      pipeline_spec_pb2.PipelineDeploymentConfig(),
+    ),
   )
   for name, part, message in parts:
     try:
       json_format.ParseDict(part, message, ignore_unknown_fields=False)
     except json_format.ParseError as error:
-      raise RunError(f'{source}: {name}: expected what Kubeflow Pipelines v2 reads. '
-                     f'Received: {error}') from error
+      raise RunError(
+        f'{source}: {name}: expected what Kubeflow Pipelines v2 reads. Received: {error}'
+      ) from error
   if spec.get('schemaVersion') != _SCHEMA_VERSION:
-    raise RunError(f'{source}: schemaVersion: expected {_SCHEMA_VERSION}. '
-                   f'Received: {spec.get("schemaVersion")}.')
+    raise RunError(
+      f'{source}: schemaVersion: expected {_SCHEMA_VERSION}. Received: {spec.get("schemaVersion")}.'
+    )
   # Through JSON, because the loader takes text and the values hold no other types.
   text = yaml.safe_dump(json.loads(json.dumps(spec)))
   try:

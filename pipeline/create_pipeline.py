@@ -45,12 +45,14 @@ def create_pipeline(config: Config) -> Pipeline:
   kubeflow = config.run.engine == 'kubeflow'
 
   example_gen = ImageExampleGen(
-      data=config.data,
-      state_dir=str(root / 'state'),
-      code_fingerprint=fingerprint(
-          'schemas', 'components.image_example_gen', 'models.decoder', 'models.image_file'),
-      # Kubeflow runs no driver of ours: whoever submits says which data it is.
-      **(_data_parameters() if kubeflow else {}))
+    data=config.data,
+    state_dir=str(root / 'state'),
+    code_fingerprint=fingerprint(
+      'schemas', 'components.image_example_gen', 'models.decoder', 'models.image_file'
+    ),
+    # Kubeflow runs no driver of ours: whoever submits says which data it is.
+    **(_data_parameters() if kubeflow else {}),
+  )
   examples = example_gen.outputs['examples']
   dataset = example_gen.outputs['dataset']
 
@@ -60,47 +62,59 @@ def create_pipeline(config: Config) -> Pipeline:
   schema = schema_gen.outputs['schema']
   example_validator = ExampleValidator(statistics=statistics, schema=schema)
   data_gate = DataGate(
-      anomalies=example_validator.outputs['anomalies'], schema=schema, dataset=dataset,
-      code_fingerprint=fingerprint('components.data_gate', 'components.image_example_gen.records'))
+    anomalies=example_validator.outputs['anomalies'],
+    schema=schema,
+    dataset=dataset,
+    code_fingerprint=fingerprint('components.data_gate', 'components.image_example_gen.records'),
+  )
 
   transform = Transform(
-      examples=examples,
-      schema=schema,
-      preprocessing_fn='models.preprocessing.preprocessing_fn',
-      # Nothing is written: images are decoded where they are needed.
-      splits_config=transform_pb2.SplitsConfig(analyze=[features.TRAIN], transform=[]),
-      materialize=False,
-      custom_config={
-          'height': config.image.height,
-          'width': config.image.width,
-          'code_fingerprint': fingerprint(
-              'models.preprocessing', 'models.decoder', 'schemas.features'),
-      })
+    examples=examples,
+    schema=schema,
+    preprocessing_fn='models.preprocessing.preprocessing_fn',
+    # Nothing is written: images are decoded where they are needed.
+    splits_config=transform_pb2.SplitsConfig(analyze=[features.TRAIN], transform=[]),
+    materialize=False,
+    custom_config={
+      'height': config.image.height,
+      'width': config.image.width,
+      'code_fingerprint': fingerprint('models.preprocessing', 'models.decoder', 'schemas.features'),
+    },
+  )
   transform.add_upstream_node(data_gate)
 
   trainer = Trainer(
-      examples=examples,
-      transform_graph=transform.outputs['transform_graph'],
-      schema=schema,
-      run_fn='models.training.run_fn',
-      train_args=trainer_pb2.TrainArgs(splits=[features.TRAIN]),
-      eval_args=trainer_pb2.EvalArgs(splits=[features.VAL]),
-      custom_config=_training_config(config),
-      custom_executor_spec=executor_spec.ExecutorClassSpec(trainer_executor.Executor))
+    examples=examples,
+    transform_graph=transform.outputs['transform_graph'],
+    schema=schema,
+    run_fn='models.training.run_fn',
+    train_args=trainer_pb2.TrainArgs(splits=[features.TRAIN]),
+    eval_args=trainer_pb2.EvalArgs(splits=[features.VAL]),
+    custom_config=_training_config(config),
+    custom_executor_spec=executor_spec.ExecutorClassSpec(trainer_executor.Executor),
+  )
   model = trainer.outputs['model']
 
   served_model = _served_model(kubeflow)
   evaluator = Evaluator(
-      examples=examples,
-      model=model,
-      baseline_model=served_model.outputs['model'],
-      eval_config=evaluation.eval_config(config),
-      example_splits=[features.TEST],
-      code_fingerprint=fingerprint('components.evaluator'))
+    examples=examples,
+    model=model,
+    baseline_model=served_model.outputs['model'],
+    eval_config=evaluation.eval_config(config),
+    example_splits=[features.TEST],
+    code_fingerprint=fingerprint('components.evaluator'),
+  )
   predictions = evaluator.outputs['predictions']
   nodes: list[base_node.BaseNode] = [
-      example_gen, statistics_gen, schema_gen, example_validator, data_gate, transform, trainer,
-      served_model, evaluator,
+    example_gen,
+    statistics_gen,
+    schema_gen,
+    example_validator,
+    data_gate,
+    transform,
+    trainer,
+    served_model,
+    evaluator,
   ]
   if not kubeflow:
     first = _first_predictions(model)
@@ -109,27 +123,35 @@ def create_pipeline(config: Config) -> Pipeline:
     nodes.append(first)
 
   serving_validator = ServingValidator(
-      model=model, examples=examples, predictions=predictions,
-      config=config.serving_validator,
-      code_fingerprint=fingerprint('serving', 'components.serving_validator'))
+    model=model,
+    examples=examples,
+    predictions=predictions,
+    config=config.serving_validator,
+    code_fingerprint=fingerprint('serving', 'components.serving_validator'),
+  )
   publisher = Publisher(
-      model=model,
-      model_blessing=evaluator.outputs['blessing'],
-      infra_blessing=serving_validator.outputs['blessing'],
-      push_destination=pusher_pb2.PushDestination(
-          filesystem=pusher_pb2.PushDestination.Filesystem(
-              base_directory=str(_serving_directory(config)))))
+    model=model,
+    model_blessing=evaluator.outputs['blessing'],
+    infra_blessing=serving_validator.outputs['blessing'],
+    push_destination=pusher_pb2.PushDestination(
+      filesystem=pusher_pb2.PushDestination.Filesystem(
+        base_directory=str(_serving_directory(config))
+      )
+    ),
+  )
   nodes += [serving_validator, publisher]
 
   return Pipeline(
-      pipeline_name=config.name,
-      pipeline_root=str(root / 'artifacts'),
-      components=nodes,
-      enable_cache=config.run.cache,
-      # Kubeflow keeps the metadata itself.
-      metadata_connection_config=None if kubeflow else (
-          metadata.sqlite_metadata_connection_config(str(root / METADATA_FILE))),
-      beam_pipeline_args=list(BEAM_ARGS))
+    pipeline_name=config.name,
+    pipeline_root=str(root / 'artifacts'),
+    components=nodes,
+    enable_cache=config.run.cache,
+    # Kubeflow keeps the metadata itself.
+    metadata_connection_config=None
+    if kubeflow
+    else (metadata.sqlite_metadata_connection_config(str(root / METADATA_FILE))),
+    beam_pipeline_args=list(BEAM_ARGS),
+  )
 
 
 def _schema_gen(config: Config, statistics: BaseChannel) -> base_node.BaseNode:
@@ -145,25 +167,30 @@ def _served_model(kubeflow: bool) -> Resolver:
   if kubeflow:
     # Its compiler knows TFX's own strategies only.
     resolver = Resolver(
-        strategy_class=LatestBlessedModelStrategy, model=model, model_blessing=blessing)
+      strategy_class=LatestBlessedModelStrategy, model=model, model_blessing=blessing
+    )
   else:
     resolver = Resolver(
-        strategy_class=LatestServedModelStrategy, model=model, model_blessing=blessing,
-        infra_blessing=Channel(type=standard_artifacts.InfraBlessing))
+      strategy_class=LatestServedModelStrategy,
+      model=model,
+      model_blessing=blessing,
+      infra_blessing=Channel(type=standard_artifacts.InfraBlessing),
+    )
   return resolver.with_id('LatestServedModel')
 
 
 def _first_predictions(model: BaseChannel) -> Resolver:
   return Resolver(
-      strategy_class=FirstPredictionsStrategy, model=model,
-      predictions=Channel(type=components.Predictions)).with_id('FirstPredictions')
+    strategy_class=FirstPredictionsStrategy,
+    model=model,
+    predictions=Channel(type=components.Predictions),
+  ).with_id('FirstPredictions')
 
 
 def _data_parameters() -> dict[str, data_types.RuntimeParameter]:
   return {
-      'data_fingerprint': data_types.RuntimeParameter(
-          name='data_fingerprint', ptype=str, default=''),
-      'span': data_types.RuntimeParameter(name='span', ptype=int, default=0),
+    'data_fingerprint': data_types.RuntimeParameter(name='data_fingerprint', ptype=str, default=''),
+    'span': data_types.RuntimeParameter(name='span', ptype=int, default=0),
   }
 
 
@@ -171,11 +198,12 @@ def _training_config(config: Config) -> dict[str, str]:
   """Returns what run_fn reads; a change in any of it trains anew."""
   found = weights.resolve(config)
   return {
-      'config': config.model_dump_json(
-          by_alias=True, include={'name', 'image', 'augment', 'model', 'train'}),
-      'weights': found,
-      'weights_sha256': _sha256(found),
-      'code_fingerprint': fingerprint('models', 'schemas', 'components.trainer'),
+    'config': config.model_dump_json(
+      by_alias=True, include={'name', 'image', 'augment', 'model', 'train'}
+    ),
+    'weights': found,
+    'weights_sha256': _sha256(found),
+    'code_fingerprint': fingerprint('models', 'schemas', 'components.trainer'),
   }
 
 

@@ -23,8 +23,9 @@ def write(name: str, root: pathlib.Path) -> None:
   writers = {'digits': write_digits}
   if name not in writers:
     raise DataError(
-        f'data get: expected one of {", ".join(writers)}. Received: {name}. For images of your '
-        'own: sightline init NAME --data-root DIR')
+      f'data get: expected one of {", ".join(writers)}. Received: {name}. For images of your '
+      'own: sightline init NAME --data-root DIR'
+    )
   writers[name](root)
 
 
@@ -50,8 +51,10 @@ def write_digits(root: pathlib.Path) -> None:
       _check_ours(root, files)
       _repair(root, files)
   except OSError as error:
-    raise DataError(f'data.root: expected a folder that can be written. Received: {root}: {error}. '
-                    'Name another one with data.root.') from error
+    raise DataError(
+      f'data.root: expected a folder that can be written. Received: {root}: {error}. '
+      'Name another one with data.root.'
+    ) from error
 
 
 def _digits() -> Iterator[tuple[str, bytes]]:
@@ -94,9 +97,10 @@ def _check_ours(root: pathlib.Path, files: dict[str, bytes]) -> None:
   foreign = next((name for name in names if f'{_IMAGES}/{name}' not in files), None)
   if foreign is not None:
     raise DataError(
-        f'data.root: expected the bundled digits or an empty folder, as data.bundled is digits. '
-        f'Received: {root}, which holds {foreign!r}. Leave data.bundled out to use what is there, '
-        'or name another folder.')
+      f'data.root: expected the bundled digits or an empty folder, as data.bundled is digits. '
+      f'Received: {root}, which holds {foreign!r}. Leave data.bundled out to use what is there, '
+      'or name another folder.'
+    )
 
 
 def _create(root: pathlib.Path, files: dict[str, bytes]) -> None:

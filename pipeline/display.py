@@ -31,8 +31,12 @@ class Display:
     self._began = time.monotonic()
     self._training = ''
     self._bar = Progress(
-        TextColumn('   training'), BarColumn(), TextColumn('{task.description}'),
-        TimeRemainingColumn(), console=console)
+      TextColumn('   training'),
+      BarColumn(),
+      TextColumn('{task.description}'),
+      TimeRemainingColumn(),
+      console=console,
+    )
     self._task = self._bar.add_task('', total=None, visible=False)
     self._live: Live | None = None
     self._stop = threading.Event()
@@ -44,8 +48,13 @@ class Display:
     logger.setLevel(logging.INFO)
     logger.addHandler(self._handler)
     if self._console.is_terminal:
-      self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=4,
-                        redirect_stdout=False, redirect_stderr=False)
+      self._live = Live(
+        console=self._console,
+        get_renderable=self._render,
+        refresh_per_second=4,
+        redirect_stdout=False,
+        redirect_stderr=False,
+      )
       self._live.start()
     else:
       self._heart = threading.Thread(target=self._beat, daemon=True)
@@ -80,18 +89,29 @@ class Display:
 
   def progress(self, event: dict) -> None:
     """Shows one step or epoch of training."""
-    figures = ' '.join(f'{name} {event[name]:.3f}' for name in
-                       ('loss', 'accuracy', 'val_loss', 'val_accuracy') if name in event)
+    figures = ' '.join(
+      f'{name} {event[name]:.3f}'
+      for name in ('loss', 'accuracy', 'val_loss', 'val_accuracy')
+      if name in event
+    )
     self._training = f'{event["stage"]} {event["epoch"]}/{event["epochs"]} {figures}'
-    self._bar.update(self._task, visible=True, total=event['steps'], completed=event['step'],
-                     description=self._training)
+    self._bar.update(
+      self._task,
+      visible=True,
+      total=event['steps'],
+      completed=event['step'],
+      description=self._training,
+    )
     if event['kind'] == 'epoch' and not self._live:
       self._console.print(f'  {self._training}', highlight=False)
 
   def _beat(self) -> None:
     while not self._stop.wait(_SIGN_OF_LIFE):
-      where = f'{self._running} ({time.monotonic() - self._began:.0f} s)' if (
-          self._running) else 'starting'
+      where = (
+        f'{self._running} ({time.monotonic() - self._began:.0f} s)'
+        if (self._running)
+        else 'starting'
+      )
       self._console.print(f'  ... {where} {self._training}'.rstrip(), highlight=False)
 
   def _render(self) -> Group:
@@ -101,13 +121,17 @@ class Display:
         outcome, seconds = self._outcomes[component]
         table.add_row(Text(outcome, style=_STYLE[outcome]), component, f'{seconds:.1f} s')
       elif component == self._running:
-        table.add_row(Text('running', style='yellow'), component,
-                      f'{time.monotonic() - self._began:.0f} s')
+        table.add_row(
+          Text('running', style='yellow'), component, f'{time.monotonic() - self._began:.0f} s'
+        )
       else:
         table.add_row(Text('waits', style='dim'), Text(component, style='dim'), '')
     if not self._planned:
-      table.add_row(Text('starting', style='yellow'), 'loading TFX and TensorFlow',
-                    f'{time.monotonic() - self._began:.0f} s')
+      table.add_row(
+        Text('starting', style='yellow'),
+        'loading TFX and TensorFlow',
+        f'{time.monotonic() - self._began:.0f} s',
+      )
     return Group(table, self._bar)
 
 

@@ -62,17 +62,17 @@ def examine(directory: pathlib.Path | None = None) -> list[Check]:
   """
   directory = directory or pathlib.Path.cwd()
   checks: tuple[Callable[[], Check], ...] = (
-      check_python,
-      check_c_library,
-      check_native_modules,
-      check_versions,
-      check_keras,
-      check_packages,
-      check_pip,
-      functools.partial(check_disk, directory),
-      check_memory,
-      check_cores,
-      check_gpu,
+    check_python,
+    check_c_library,
+    check_native_modules,
+    check_versions,
+    check_keras,
+    check_packages,
+    check_pip,
+    functools.partial(check_disk, directory),
+    check_memory,
+    check_cores,
+    check_gpu,
   )
   return [check() for check in checks]
 
@@ -92,9 +92,10 @@ def check_shadowing() -> None:
   """
   for name, found in shadows():
     raise RunError(
-        f'{name}: expected the package of that name in {_ROOT}. Received: {found}, which comes '
-        'first on the path and hides it. Rename that folder, take it out of PYTHONPATH, or '
-        'start from another folder; code of your own may have any other name.')
+      f'{name}: expected the package of that name in {_ROOT}. Received: {found}, which comes '
+      'first on the path and hides it. Rename that folder, take it out of PYTHONPATH, or '
+      'start from another folder; code of your own may have any other name.'
+    )
 
 
 def shadows() -> list[tuple[str, str]]:
@@ -113,11 +114,13 @@ def check_python() -> Check:
   """Python 3.11 on Linux x86_64, for which TFX has wheels."""
   found = f'{platform.python_version()} on {platform.system()} {platform.machine()}'
   return Check(
-      'Python',
-      sys.version_info[:2] == (3, 11) and found.endswith('on Linux x86_64'),
-      found, '3.11 on Linux x86_64',
-      'install Python 3.11 and call: make PYTHON=/path/to/python3.11; elsewhere than on Linux '
-      'use a container or, on Windows, WSL2')
+    'Python',
+    sys.version_info[:2] == (3, 11) and found.endswith('on Linux x86_64'),
+    found,
+    '3.11 on Linux x86_64',
+    'install Python 3.11 and call: make PYTHON=/path/to/python3.11; elsewhere than on Linux '
+    'use a container or, on Windows, WSL2',
+  )
 
 
 def check_c_library() -> Check:
@@ -127,22 +130,31 @@ def check_c_library() -> Check:
   words = '.'.join(map(str, version)) if any(version) else 'not glibc'
   place = 'private runtime' if private else f'{path or "system"}'
   return Check(
-      'C library', version >= _NEEDED_GLIBC, f'glibc {words} ({place})', 'glibc 2.39 or newer',
-      f'{_REBUILD} (on Debian and Ubuntu it unpacks a private runtime)')
+    'C library',
+    version >= _NEEDED_GLIBC,
+    f'glibc {words} ({place})',
+    'glibc 2.39 or newer',
+    f'{_REBUILD} (on Debian and Ubuntu it unpacks a private runtime)',
+  )
 
 
 def check_native_modules() -> Check:
   """ml-metadata and tfx-bsl, the two extension modules that an old C library refuses."""
   code = 'import ml_metadata, tfx_bsl.coders.example_coder'
   try:
-    done = subprocess.run([sys.executable, '-c', code], check=False, capture_output=True,
-                          text=True, timeout=60)
+    done = subprocess.run(
+      [sys.executable, '-c', code], check=False, capture_output=True, text=True, timeout=60
+    )
     loads, text = done.returncode == 0, done.stderr.strip() or 'no output'
   except subprocess.TimeoutExpired:
     loads, text = False, 'not loaded within 60 s'
   return Check(
-      'native modules', loads, 'load' if loads else text.splitlines()[-1],
-      'ml-metadata and tfx-bsl load', _REBUILD)
+    'native modules',
+    loads,
+    'load' if loads else text.splitlines()[-1],
+    'ml-metadata and tfx-bsl load',
+    _REBUILD,
+  )
 
 
 def check_versions() -> Check:
@@ -150,13 +162,22 @@ def check_versions() -> Check:
   try:
     locked = read_lock(lock_text())
   except FileNotFoundError as error:
-    return Check('versions', None, f'no lock at {error.filename}', 'the packaged lock',
-                 'install Sightline again from its source folder')
+    return Check(
+      'versions',
+      None,
+      f'no lock at {error.filename}',
+      'the packaged lock',
+      'install Sightline again from its source folder',
+    )
   differing = differences(locked, _installed())
   found = ', '.join(differing[:4]) + (f' and {len(differing) - 4} more' if differing[4:] else '')
   return Check(
-      'versions', not differing, found or f'{len(locked)} packages as locked',
-      f'the {len(locked)} locked versions', _REBUILD)
+    'versions',
+    not differing,
+    found or f'{len(locked)} packages as locked',
+    f'the {len(locked)} locked versions',
+    _REBUILD,
+  )
 
 
 def lock_text() -> str:
@@ -194,18 +215,24 @@ def check_keras() -> Check:
   set_ = legacy.lower() in ('1', 'true')
   found = f'keras {version}' + (f', TF_USE_LEGACY_KERAS={legacy}' if legacy else '')
   return Check(
-      'Keras', version.startswith('3.') and not set_, found,
-      'keras 3, TF_USE_LEGACY_KERAS not set',
-      'unset TF_USE_LEGACY_KERAS' if set_ else _REBUILD)
+    'Keras',
+    version.startswith('3.') and not set_,
+    found,
+    'keras 3, TF_USE_LEGACY_KERAS not set',
+    'unset TF_USE_LEGACY_KERAS' if set_ else _REBUILD,
+  )
 
 
 def check_packages() -> Check:
   """No other package of our names comes first on the path."""
   found = [f'{name} is {place}' for name, place in shadows()]
   return Check(
-      'packages', not found, ', '.join(found) or f'from {_ROOT}',
-      f'{", ".join(PACKAGES)} from {_ROOT}',
-      'rename that folder, or take it out of PYTHONPATH')
+    'packages',
+    not found,
+    ', '.join(found) or f'from {_ROOT}',
+    f'{", ".join(PACKAGES)} from {_ROOT}',
+    'rename that folder, or take it out of PYTHONPATH',
+  )
 
 
 def check_pip() -> Check:
@@ -214,8 +241,12 @@ def check_pip() -> Check:
   own = pathlib.Path(sys.prefix, 'bin')
   matches = found is not None and pathlib.Path(found).parent.resolve() == own.resolve()
   return Check(
-      'pip on PATH', True if matches else None, found or 'none', f'{own}/pip (for tfx only)',
-      f'before tfx commands: export PATH={own}:$PATH')
+    'pip on PATH',
+    True if matches else None,
+    found or 'none',
+    f'{own}/pip (for tfx only)',
+    f'before tfx commands: export PATH={own}:$PATH',
+  )
 
 
 def check_disk(directory: pathlib.Path) -> Check:
@@ -223,24 +254,36 @@ def check_disk(directory: pathlib.Path) -> Check:
   place = next(path for path in (directory, *directory.parents) if path.exists())
   free = shutil.disk_usage(place).free / 2**30
   return Check(
-      'disk', _grade(free, _DISK), f'{free:.1f} GiB free at {place}', f'{_DISK[1]:g} GiB free',
-      'delete old runs, or set run.root to a larger disk')
+    'disk',
+    _grade(free, _DISK),
+    f'{free:.1f} GiB free at {place}',
+    f'{_DISK[1]:g} GiB free',
+    'delete old runs, or set run.root to a larger disk',
+  )
 
 
 def check_memory() -> Check:
   """Memory that is free now, or within this container's limit."""
   available = _available_memory() / 2**30
   return Check(
-      'memory', _grade(available, _MEMORY), f'{available:.1f} GiB available',
-      f'{_MEMORY[1]:g} GiB available',
-      'close other programs, or lower train.batch_size and image.height')
+    'memory',
+    _grade(available, _MEMORY),
+    f'{available:.1f} GiB available',
+    f'{_MEMORY[1]:g} GiB available',
+    'close other programs, or lower train.batch_size and image.height',
+  )
 
 
 def check_cores() -> Check:
   """Cores that this process may use."""
   cores = len(os.sched_getaffinity(0))
-  return Check('cores', True if cores >= 2 else None, str(cores), '2 or more',
-               'runs take about twice as long on one core')
+  return Check(
+    'cores',
+    True if cores >= 2 else None,
+    str(cores),
+    '2 or more',
+    'runs take about twice as long on one core',
+  )
 
 
 def check_gpu() -> Check:
@@ -249,18 +292,32 @@ def check_gpu() -> Check:
   if command is None:
     return Check('GPU', True, 'none (training runs on the CPU)', 'none needed')
   try:
-    done = subprocess.run([command, '--query-gpu=name,memory.total', '--format=csv,noheader'],
-                          check=False, capture_output=True, text=True, timeout=10)
+    done = subprocess.run(
+      [command, '--query-gpu=name,memory.total', '--format=csv,noheader'],
+      check=False,
+      capture_output=True,
+      text=True,
+      timeout=10,
+    )
     answers, text = done.returncode == 0, (done.stdout or done.stderr).strip()
   except subprocess.TimeoutExpired:
     answers, text = False, 'nvidia-smi does not answer within 10 s'
   if not answers:
-    return Check('GPU', None, text, 'an answer from nvidia-smi',
-                 'mend the driver, or go on: training runs on the CPU')
+    return Check(
+      'GPU',
+      None,
+      text,
+      'an answer from nvidia-smi',
+      'mend the driver, or go on: training runs on the CPU',
+    )
   has_cuda = any(name.startswith('nvidia-cuda-runtime') for name in _installed())
-  return Check('GPU', True if has_cuda else None, text,
-               'CUDA libraries that TensorFlow finds',
-               'pip install "tensorflow[and-cuda]", or go on: training runs on the CPU')
+  return Check(
+    'GPU',
+    True if has_cuda else None,
+    text,
+    'CUDA libraries that TensorFlow finds',
+    'pip install "tensorflow[and-cuda]", or go on: training runs on the CPU',
+  )
 
 
 def render(checks: Sequence[Check]):
@@ -273,12 +330,20 @@ def render(checks: Sequence[Check]):
     table.add_column(heading, overflow='fold')
   marks = {True: '[green]ok[/]', None: '[yellow]warning[/]', False: '[red]fails[/]'}
   for check in checks:
-    table.add_row(marks[check.ok], check.name, rich.markup.escape(check.found),
-                  rich.markup.escape(check.expected))
-  steps = [f'{check.name}: {rich.markup.escape(check.next_step)}' for check in checks
-           if check.next_step]
-  verdict = ('[red]This machine cannot run Sightline yet.[/]' if failed(checks)
-             else '[green]This machine can run Sightline.[/]')
+    table.add_row(
+      marks[check.ok],
+      check.name,
+      rich.markup.escape(check.found),
+      rich.markup.escape(check.expected),
+    )
+  steps = [
+    f'{check.name}: {rich.markup.escape(check.next_step)}' for check in checks if check.next_step
+  ]
+  verdict = (
+    '[red]This machine cannot run Sightline yet.[/]'
+    if failed(checks)
+    else '[green]This machine can run Sightline.[/]'
+  )
   return rich.console.Group(table, *(f'  next: {step}' for step in steps), verdict)
 
 

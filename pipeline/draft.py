@@ -23,8 +23,14 @@ from schemas.errors import ConfigError
 RUNNERS = ('local_runner.py', 'kubeflow_runner.py')
 SCHEMA = 'schema.pbtxt'
 # The choices that a person should know of before the first run.
-_SAID = ('data.root', 'data.slice_columns', 'data.lock', 'image.height', 'model.backbone',
-         'evaluate.min_accuracy')
+_SAID = (
+  'data.root',
+  'data.slice_columns',
+  'data.lock',
+  'image.height',
+  'model.backbone',
+  'evaluate.min_accuracy',
+)
 _LOCK = 'splits.lock.csv'
 _MAX_NAME = 50
 
@@ -80,9 +86,9 @@ def draft_config(data_root: pathlib.Path | str, overrides: Sequence[str] = ()) -
 
 
 def write_experiment(
-    name: str,
-    data_root: pathlib.Path | str,
-    directory: pathlib.Path | str | None = None,
+  name: str,
+  data_root: pathlib.Path | str,
+  directory: pathlib.Path | str | None = None,
 ) -> Experiment:
   """Writes a folder with a commented experiment, its schema and its two runner files.
 
@@ -105,13 +111,16 @@ def write_experiment(
   loader.build_config({'name': name}, 'sightline init')
   if folder.exists():
     raise ConfigError(
-        f'{folder}: expected a name that is still free. Received: an existing '
-        f'{"folder" if folder.is_dir() else "file"}. Choose another name, or remove it.')
+      f'{folder}: expected a name that is still free. Received: an existing '
+      f'{"folder" if folder.is_dir() else "file"}. Choose another name, or remove it.'
+    )
   made = draft(name, survey.survey(data_root), directory / 'runs' / name)
   _relative_paths(made.tree, folder)
   made.tree['data']['schema'] = SCHEMA
-  made.reasons['data.schema'] = ('made from the labels; a label that is not in it stops the run, '
-                                 'and so can a column once its values are written there')
+  made.reasons['data.schema'] = (
+    'made from the labels; a label that is not in it stops the run, '
+    'and so can a column once its values are written there'
+  )
   try:
     directory.mkdir(parents=True, exist_ok=True)
     # Renamed when complete, so that an interrupted call leaves no half a folder.
@@ -124,8 +133,10 @@ def write_experiment(
     finally:
       shutil.rmtree(work, ignore_errors=True)
   except OSError as error:
-    raise ConfigError(f'{folder}: expected a folder that can be written. Received: '
-                      f'{error.strerror or error}. Choose another with --directory.') from error
+    raise ConfigError(
+      f'{folder}: expected a folder that can be written. Received: '
+      f'{error.strerror or error}. Choose another with --directory.'
+    ) from error
   return Experiment(folder, folder / f'{name}.yaml', tuple(sorted(folder.iterdir())), made)
 
 
@@ -135,8 +146,12 @@ def describe(experiment: Experiment) -> list[str]:
   chosen = {key: made.reasons[key] for key in _SAID if key in made.reasons}
   lines = [f'looked at {made.seen.root}']
   lines += [f'  {key} = {_value(made.tree, key)}: {reason}' for key, reason in chosen.items()]
-  lines += ['wrote', *(f'  {_shown(path)}' for path in experiment.files), 'next',
-            f'  sightline run {_shown(experiment.config_path)}']
+  lines += [
+    'wrote',
+    *(f'  {_shown(path)}' for path in experiment.files),
+    'next',
+    f'  sightline run {_shown(experiment.config_path)}',
+  ]
   return lines
 
 
@@ -147,27 +162,26 @@ def draft(name: str, seen: survey.Survey, run_root: pathlib.Path) -> Draft:
   size = sizing.choose(train, seen.shorter_side)
   bar = _min_accuracy(seen)
   tree: dict[str, Any] = {
-      'name': name,
-      'data': {'root': str(seen.root), 'slice_columns': list(seen.slice_columns)},
-      'image': {'height': size.side, 'width': size.side},
-      'model': {'backbone': size.backbone},
-      'train': {'batch_size': size.batch_size, 'epochs': size.epochs},
-      'evaluate': {'min_accuracy': bar},
-      'run': {'root': str(run_root)},
+    'name': name,
+    'data': {'root': str(seen.root), 'slice_columns': list(seen.slice_columns)},
+    'image': {'height': size.side, 'width': size.side},
+    'model': {'backbone': size.backbone},
+    'train': {'batch_size': size.batch_size, 'epochs': size.epochs},
+    'evaluate': {'min_accuracy': bar},
+    'run': {'root': str(run_root)},
   }
   reasons = {
-      'data.root': f'{seen.images} images of {len(seen.classes)} classes, '
-                   f'{"listed in " + seen.manifest if seen.manifest else "one folder a class"}',
-      'data.slice_columns': _columns_seen(seen),
-      'data.split.train': _split_seen(seen),
-      'image.height': f'the shorter side of the images is {seen.shorter_side} pixels '
-                      f'(median of {seen.sampled})',
-      'model.backbone': f'with this size and {train} images to train on: about '
-                        f'{size.minutes:.0f} minutes on two cores',
-      'augment.horizontal_flip': 'true where a mirrored image still is of its class',
-      'evaluate.min_accuracy':
-          'half way between always naming the largest class '
-          f'({100 * seen.largest_share:.0f} %) and no error; raise it to what the use needs',
+    'data.root': f'{seen.images} images of {len(seen.classes)} classes, '
+    f'{"listed in " + seen.manifest if seen.manifest else "one folder a class"}',
+    'data.slice_columns': _columns_seen(seen),
+    'data.split.train': _split_seen(seen),
+    'image.height': f'the shorter side of the images is {seen.shorter_side} pixels '
+    f'(median of {seen.sampled})',
+    'model.backbone': f'with this size and {train} images to train on: about '
+    f'{size.minutes:.0f} minutes on two cores',
+    'augment.horizontal_flip': 'true where a mirrored image still is of its class',
+    'evaluate.min_accuracy': 'half way between always naming the largest class '
+    f'({100 * seen.largest_share:.0f} %) and no error; raise it to what the use needs',
   }
   if not seen.writable:
     tree['data']['lock'] = str(run_root / _LOCK)
@@ -192,8 +206,12 @@ def runner_text(runner: str, name: str, config: str, folder: str) -> str:
   """
   template = importlib.resources.files('pipeline') / 'templates' / f'{runner}.template'
   return string.Template(template.read_text(encoding='utf-8')).substitute(
-      name=name, config=config, config_name=pathlib.PurePath(config).name,
-      runner_path=f'{folder}/local_runner.py', kubeflow_path=f'{folder}/kubeflow_runner.py')
+    name=name,
+    config=config,
+    config_name=pathlib.PurePath(config).name,
+    runner_path=f'{folder}/local_runner.py',
+    kubeflow_path=f'{folder}/kubeflow_runner.py',
+  )
 
 
 def _write_files(made: Draft, name: str, folder: pathlib.Path) -> None:
@@ -202,8 +220,7 @@ def _write_files(made: Draft, name: str, folder: pathlib.Path) -> None:
   schema = experiment_schema.schema_text(made.seen.classes, made.seen.columns)
   (folder / SCHEMA).write_text(schema, encoding='utf-8')
   for runner in RUNNERS:
-    (folder / runner).write_text(runner_text(runner, name, f'{name}.yaml', name),
-                                 encoding='utf-8')
+    (folder / runner).write_text(runner_text(runner, name, f'{name}.yaml', name), encoding='utf-8')
 
 
 def _relative_paths(tree: dict[str, Any], folder: pathlib.Path) -> None:
@@ -246,9 +263,10 @@ def _header(name: str, seen: survey.Survey, size: sizing.Sizing) -> str:
   classes = ', '.join(f'{label} {rows}' for label, rows in list(seen.classes.items())[:6])
   more = f' and {len(seen.classes) - 6} more' if len(seen.classes) > 6 else ''
   return (
-      f'{name}: {seen.images} images of {len(seen.classes)} classes.\n'
-      f'  {classes}{more}\n\n'
-      f'  sightline run {name}/{name}.yaml\n\n'
-      f'Expected: about {size.minutes:.0f} minutes on two cores. Comes out, in runs/{name}:\n'
-      'summary.json with accuracy and verdict, and in serving/ the model, where it is blessed.\n'
-      'A path in this file is relative to the file.\n')
+    f'{name}: {seen.images} images of {len(seen.classes)} classes.\n'
+    f'  {classes}{more}\n\n'
+    f'  sightline run {name}/{name}.yaml\n\n'
+    f'Expected: about {size.minutes:.0f} minutes on two cores. Comes out, in runs/{name}:\n'
+    'summary.json with accuracy and verdict, and in serving/ the model, where it is blessed.\n'
+    'A path in this file is relative to the file.\n'
+  )

@@ -49,10 +49,14 @@ def eval_config(config: Config) -> tfma.EvalConfig:
   accuracy.class_name = ACCURACY
   overall = accuracy.per_slice_thresholds.add()
   overall.slicing_specs.add()
-  overall.threshold.CopyFrom(text_format.Parse(
+  overall.threshold.CopyFrom(
+    text_format.Parse(
       f'value_threshold {{ lower_bound {{ value: {evaluate.min_accuracy} }} }} '
       'change_threshold { direction: HIGHER_IS_BETTER '
-      f'absolute {{ value: {-evaluate.max_accuracy_drop} }} }}', tfma.MetricThreshold()))
+      f'absolute {{ value: {-evaluate.max_accuracy_drop} }} }}',
+      tfma.MetricThreshold(),
+    )
+  )
   for floor in evaluate.slice_floors:
     per_slice = accuracy.per_slice_thresholds.add()
     per_slice.slicing_specs.add().feature_keys.append(slice_feature(config, floor.slice))

@@ -30,13 +30,18 @@ def schema_text(labels: Iterable[str], columns: Iterable[str]) -> str:
   from components.schema_gen import curation
 
   kinds = {
-      schema_pb2.BYTES: (
-          features.IMAGE, features.IMAGE_ID, features.IMAGE_PATH, features.IMAGE_FORMAT,
-          features.LABEL, features.BRIGHTNESS_BUCKET, features.SIZE_BUCKET,
-          *map(features.column, columns)),
-      schema_pb2.INT: (features.WIDTH, features.HEIGHT, features.BYTES),
-      schema_pb2.FLOAT: (
-          features.ASPECT, features.BRIGHTNESS, features.CONTRAST, features.SHARPNESS),
+    schema_pb2.BYTES: (
+      features.IMAGE,
+      features.IMAGE_ID,
+      features.IMAGE_PATH,
+      features.IMAGE_FORMAT,
+      features.LABEL,
+      features.BRIGHTNESS_BUCKET,
+      features.SIZE_BUCKET,
+      *map(features.column, columns),
+    ),
+    schema_pb2.INT: (features.WIDTH, features.HEIGHT, features.BYTES),
+    schema_pb2.FLOAT: (features.ASPECT, features.BRIGHTNESS, features.CONTRAST, features.SHARPNESS),
   }
   schema = schema_pb2.Schema()
   for kind, names in kinds.items():

@@ -29,8 +29,9 @@ def experiment_text(tree: Mapping[str, Any], header: str, reasons: Mapping[str, 
   return '\n'.join(lines) + '\n'
 
 
-def _section(node: type[pydantic.BaseModel], tree: Mapping[str, Any],
-             reasons: Mapping[str, str], prefix: str) -> Iterator[str]:
+def _section(
+  node: type[pydantic.BaseModel], tree: Mapping[str, Any], reasons: Mapping[str, str], prefix: str
+) -> Iterator[str]:
   indent = '  ' * prefix.count('.')
   for name, field in node.model_fields.items():
     key = field.alias or name
@@ -58,8 +59,7 @@ def _commented(text: str, indent: str, description: str | None) -> Iterator[str]
   elif len(text) + len(description) + 4 <= _WIDTH:
     yield f'{text}  # {description}'
   else:
-    yield from (f'{indent}# {line}'
-                for line in textwrap.wrap(description, _WIDTH - len(indent)))
+    yield from (f'{indent}# {line}' for line in textwrap.wrap(description, _WIDTH - len(indent)))
     yield text
 
 

@@ -151,8 +151,9 @@ class Record:
     """
     self._root = pathlib.Path(root)
     self._store = _open(self._root / DATABASE)
-    self._run_names = {context.id: context.name
-                       for context in self._store.get_contexts_by_type(_RUN)}
+    self._run_names = {
+      context.id: context.name for context in self._store.get_contexts_by_type(_RUN)
+    }
     self._nodes = self._names_of_nodes()
     self._steps = {step.id: step for step in self._read_steps()}
     self._writers: dict[int, Step] = {}
@@ -182,8 +183,9 @@ class Record:
     if pushed:
       return self._lineage(self._writers[pushed[0].id].run_id, name, [pushed[0].id])
     run_id = self._run_id(name)
-    outputs = [key for step in self._steps.values() if step.run_id == run_id
-               for key in step.outputs]
+    outputs = [
+      key for step in self._steps.values() if step.run_id == run_id for key in step.outputs
+    ]
     versions = [_version(artifact) for artifact in self._pushed() if artifact.id in outputs]
     return self._lineage(run_id, versions[-1] if versions else '', outputs)
 
@@ -193,9 +195,15 @@ class Record:
     versions = [_version(artifact) for artifact in self._pushed() if artifact.id in outputs]
     started = min(step.started for step in steps)
     ended = max(step.started + datetime.timedelta(seconds=step.seconds) for step in steps)
-    return Run(run_id, started, (ended - started).total_seconds(), _state(steps),
-               _accuracy(summary), str(summary.get('verdict') or ''),
-               versions[-1] if versions else '')
+    return Run(
+      run_id,
+      started,
+      (ended - started).total_seconds(),
+      _state(steps),
+      _accuracy(summary),
+      str(summary.get('verdict') or ''),
+      versions[-1] if versions else '',
+    )
 
   def _run_id(self, name: str) -> str:
     matches = [known for known in self._run_names.values() if known == name]
@@ -205,9 +213,10 @@ class Record:
     known = sorted(self._run_names.values())
     versions = sorted({_version(artifact) for artifact in self._pushed()})
     raise RunError(
-        f'{self._root}: expected a version ({", ".join(versions) or "none published"}) or one run '
-        f'({", ".join(known[-5:]) or "none yet"}). Received: {name}, which names '
-        f'{len(matches)} runs. List them with: sightline runs list')
+      f'{self._root}: expected a version ({", ".join(versions) or "none published"}) or one run '
+      f'({", ".join(known[-5:]) or "none yet"}). Received: {name}, which names '
+      f'{len(matches)} runs. List them with: sightline runs list'
+    )
 
   def _lineage(self, run_id: str, version: str, start: Iterable[int]) -> Lineage:
     waiting = list(start)
@@ -241,21 +250,28 @@ class Record:
       if artifact.id in outputs:
         tree = _read_json(pathlib.Path(artifact.uri, _VERDICT))
         word = 'blessed' if tree.get('blessed') else 'not blessed'
-        return {'accuracy': (tree.get('candidate') or {}).get('accuracy'),
-                'verdict': word if tree else ''}
+        return {
+          'accuracy': (tree.get('candidate') or {}).get('accuracy'),
+          'verdict': word if tree else '',
+        }
     return {}
 
   def _names_of_nodes(self) -> dict[int, str]:
     # TFX names the context <pipeline>.<component>.
-    return {execution.id: context.name.rpartition('.')[2]
-            for context in self._store.get_contexts_by_type(_NODE)
-            for execution in self._store.get_executions_by_context(context.id)}
+    return {
+      execution.id: context.name.rpartition('.')[2]
+      for context in self._store.get_contexts_by_type(_NODE)
+      for execution in self._store.get_executions_by_context(context.id)
+    }
 
   def _read_steps(self) -> Iterable[Step]:
     from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-    run_of = {execution.id: name for key, name in self._run_names.items()
-              for execution in self._store.get_executions_by_context(key)}
+    run_of = {
+      execution.id: name
+      for key, name in self._run_names.items()
+      for execution in self._store.get_executions_by_context(key)
+    }
     if not run_of:
       return
     events = collections.defaultdict(list)
@@ -266,17 +282,18 @@ class Record:
         compared[event.execution_id].append(event.artifact_id)
     for execution in self._store.get_executions_by_id(list(run_of)):
       yield Step(
-          id=execution.id,
-          component=self._nodes.get(execution.id, execution.type),
-          run_id=run_of[execution.id],
-          state=mlmd.Execution.State.Name(execution.last_known_state),
-          started=datetime.datetime.fromtimestamp(
-              execution.create_time_since_epoch / 1000, datetime.UTC),
-          seconds=(execution.last_update_time_since_epoch
-                   - execution.create_time_since_epoch) / 1000,
-          inputs=tuple(events[execution.id, mlmd.Event.INPUT]),
-          compared=tuple(compared[execution.id]),
-          outputs=tuple(events[execution.id, mlmd.Event.OUTPUT]))
+        id=execution.id,
+        component=self._nodes.get(execution.id, execution.type),
+        run_id=run_of[execution.id],
+        state=mlmd.Execution.State.Name(execution.last_known_state),
+        started=datetime.datetime.fromtimestamp(
+          execution.create_time_since_epoch / 1000, datetime.UTC
+        ),
+        seconds=(execution.last_update_time_since_epoch - execution.create_time_since_epoch) / 1000,
+        inputs=tuple(events[execution.id, mlmd.Event.INPUT]),
+        compared=tuple(compared[execution.id]),
+        outputs=tuple(events[execution.id, mlmd.Event.OUTPUT]),
+      )
 
 
 def record(config: Config) -> Record:
@@ -292,13 +309,20 @@ def render_runs(runs: Iterable[Run]):
   """Returns the list of runs as a table."""
   import rich.table
 
-  table = rich.table.Table()
+  # Without frames it fits a terminal of 80 columns.
+  table = rich.table.Table(box=None, padding=(0, 1), pad_edge=False)
   for heading in ('run', 'started (UTC)', 'seconds', 'state', 'accuracy', 'verdict', 'version'):
-    table.add_column(heading, overflow='fold')
+    table.add_column(heading, overflow='fold', no_wrap=heading != 'state')
   for run in runs:
     table.add_row(
-        run.run_id, f'{run.started:%Y-%m-%d %H:%M:%S}', f'{run.seconds:.0f}', run.state,
-        '' if run.accuracy is None else f'{run.accuracy:.1%}', run.verdict, run.version)
+      run.run_id,
+      f'{run.started:%m-%d %H:%M:%S}',
+      f'{run.seconds:.0f}',
+      run.state,
+      '' if run.accuracy is None else f'{run.accuracy:.1%}',
+      run.verdict,
+      run.version,
+    )
   return table
 
 
@@ -307,17 +331,24 @@ def render_lineage(lineage: Lineage):
   import rich.console
   import rich.table
 
-  facts = rich.table.Table(show_header=False)
+  # Hashes are meant to be copied: whole, however narrow the terminal is.
+  facts = rich.table.Table.grid(padding=(0, 2))
+  facts.add_column(no_wrap=True)
+  facts.add_column(overflow='fold')
   for name, text in lineage.facts.items():
     facts.add_row(name, text)
   table = rich.table.Table(title='Made by', title_justify='left')
   for heading in ('component', 'run', 'state', 'seconds', 'wrote'):
     table.add_column(heading, overflow='fold')
   for step in lineage.steps:
-    wrote = [f'{lineage.artifacts[key].type} {key}' for key in step.outputs
-             if key in lineage.artifacts]
-    table.add_row(step.component, step.run_id, step.state.lower(), f'{step.seconds:.1f}',
-                  ', '.join(wrote))
+    wrote = [
+      f'{lineage.artifacts[key].type.removeprefix("components.")} {key}'
+      for key in step.outputs
+      if key in lineage.artifacts
+    ]
+    table.add_row(
+      step.component, step.run_id, step.state.lower(), f'{step.seconds:.1f}', ', '.join(wrote)
+    )
   return rich.console.Group(facts, table)
 
 
@@ -327,8 +358,10 @@ def _open(path: pathlib.Path):
   from ml_metadata.proto import metadata_store_pb2 as mlmd
 
   if not path.exists():
-    raise RunError(f'{path}: expected the record of earlier runs. Received: no such file. '
-                   'Start one with: sightline run CONFIG')
+    raise RunError(
+      f'{path}: expected the record of earlier runs. Received: no such file. '
+      'Start one with: sightline run CONFIG'
+    )
   connection = mlmd.ConnectionConfig()
   connection.sqlite.filename_uri = str(path)
   connection.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READONLY
@@ -349,8 +382,11 @@ def _read_json(path: pathlib.Path) -> dict:
 
 
 def _artifact(message) -> Artifact:
-  values = {name: getattr(value, value.WhichOneof('value'))
-            for name, value in message.custom_properties.items() if value.WhichOneof('value')}
+  values = {
+    name: getattr(value, value.WhichOneof('value'))
+    for name, value in message.custom_properties.items()
+    if value.WhichOneof('value')
+  }
   return Artifact(message.id, message.type, message.uri, values)
 
 

@@ -31,8 +31,10 @@ class LocalDagRunner(local_dag_runner.LocalDagRunner):
       SystemExit: with the exit code of `sightline run`, where it is not 0.
     """
     if run_options is not None:
-      raise ConfigError('run_options: expected none. A partial run has no verdict; use '
-                        "TFX's own LocalDagRunner for it.")
+      raise ConfigError(
+        'run_options: expected none. A partial run has no verdict; use '
+        "TFX's own LocalDagRunner for it."
+      )
     with runner.open_run(self._config) as run:
       try:
         runner.execute(lambda: pipeline, run, _Lines())

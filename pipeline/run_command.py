@@ -16,10 +16,10 @@ from schemas.loader import load_config
 
 
 def run(
-    config_path: pathlib.Path | None,
-    data_root: pathlib.Path | None,
-    overrides: Sequence[str],
-    ask: bool,
+  config_path: pathlib.Path | None,
+  data_root: pathlib.Path | None,
+  overrides: Sequence[str],
+  ask: bool,
 ) -> int:
   """Runs the pipeline and prints what came out.
 
@@ -44,11 +44,13 @@ def run(
 
 
 def _config(
-    config_path: pathlib.Path | None, data_root: pathlib.Path | None, overrides: Sequence[str]
+  config_path: pathlib.Path | None, data_root: pathlib.Path | None, overrides: Sequence[str]
 ) -> Config:
   if (config_path is None) == (data_root is None):
-    raise ConfigError('run: expected either CONFIG or --data-root DIR. Received: '
-                      f'{"neither" if config_path is None else "both"}.')
+    raise ConfigError(
+      'run: expected either CONFIG or --data-root DIR. Received: '
+      f'{"neither" if config_path is None else "both"}.'
+    )
   if config_path is not None:
     return load_config(config_path, overrides)
   from pipeline import draft
@@ -65,8 +67,9 @@ def _prepare_data(config: Config, console: Console) -> None:
     console.print(f'data: {config.data.bundled} in {root}')
   if not root.is_dir():
     raise DataError(
-        f'data.root: expected a folder with {config.data.labels}, or with one subfolder a class. '
-        f'Received: {root}, which does not exist.')
+      f'data.root: expected a folder with {config.data.labels}, or with one subfolder a class. '
+      f'Received: {root}, which does not exist.'
+    )
 
 
 def _run(config: Config, this_run: runner.Run, console: Console) -> None:
@@ -85,10 +88,20 @@ def _run(config: Config, this_run: runner.Run, console: Console) -> None:
 def _ask(found: dict, log: pathlib.Path, console: Console) -> dict | None:
   """Serves the published model in a process of its own and asks it about a test image."""
   console.print('serving the published version and asking it about one test image ...')
-  command = [sys.executable, '-m', 'pipeline.served_answer', json.dumps({
-      'directory': found['paths']['serving'], 'name': pathlib.Path(found['paths']['serving']).name,
-      'version': found['published']['version'], 'manifest': found['paths']['manifest'],
-      'data_root': found['paths']['images']})]
+  command = [
+    sys.executable,
+    '-m',
+    'pipeline.served_answer',
+    json.dumps(
+      {
+        'directory': found['paths']['serving'],
+        'name': pathlib.Path(found['paths']['serving']).name,
+        'version': found['published']['version'],
+        'manifest': found['paths']['manifest'],
+        'data_root': found['paths']['images'],
+      }
+    ),
+  ]
   with open(log, 'ab') as stream:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=stream, check=False, text=True)
   if done.returncode:
@@ -104,9 +117,12 @@ def _report(found: dict, this_run: runner.Run, console: Console) -> None:
     console.print(escape(line))
   answer = found['answer']
   if answer:
-    console.print(escape(
+    console.print(
+      escape(
         f'answer     {answer["label"]} ({answer["probability"]:.4f}) for {answer["file"]}, '
-        f'labelled {answer["expected"]}; by version {answer["model_version"]}'))
+        f'labelled {answer["expected"]}; by version {answer["model_version"]}'
+      )
+    )
   console.print(f'summary    {this_run.folder / summary.FILE}')
   console.print(f'metadata   {found["paths"]["metadata"]}')
   if found['published']:
@@ -120,14 +136,14 @@ def _next_steps(found: dict) -> list[str]:
   name = serving.name
   image = found['answer']['file'] if found['answer'] else 'IMAGE'
   return [
-      '',
-      'Serve it:',
-      f'  sightline serve --directory {serving}',
-      'or with TensorFlow Serving:',
-      f'  docker run --rm -p 8501:8501 -v {serving}:/models/{name} -e MODEL_NAME={name} '
-      'tensorflow/serving',
-      'and ask:',
-      f'  sightline predict --model {name} {image}',
-      f"  curl -d '{{\"instances\": [{{\"b64\": \"'$(base64 -w0 {image})'\"}}]}}' "
-      f'http://127.0.0.1:8501/v1/models/{name}:predict',
+    '',
+    'Serve it:',
+    f'  sightline serve --directory {serving}',
+    'or with TensorFlow Serving:',
+    f'  docker run --rm -p 8501:8501 -v {serving}:/models/{name} -e MODEL_NAME={name} '
+    'tensorflow/serving',
+    'and ask:',
+    f'  sightline predict --model {name} {image}',
+    f'  curl -d \'{{"instances": [{{"b64": "\'$(base64 -w0 {image})\'"}}]}}\' '
+    f'http://127.0.0.1:8501/v1/models/{name}:predict',
   ]

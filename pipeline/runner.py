@@ -87,15 +87,17 @@ def open_run(config: Config) -> Iterator[Run]:
     lock = open(root / 'run.lock', 'w', encoding='utf-8')
   except OSError as error:
     raise ConfigError(
-        f'run.root: expected a folder that can be written. Received: {root} ({error.strerror}). '
-        'Name another one: --set run.root=FOLDER') from error
+      f'run.root: expected a folder that can be written. Received: {root} ({error.strerror}). '
+      'Name another one: --set run.root=FOLDER'
+    ) from error
   with lock:
     try:
       fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
       raise RunError(
-          f'{root}: another run of this experiment is at work there. Wait for it, or give this '
-          'one a root of its own: --set run.root=FOLDER') from error
+        f'{root}: another run of this experiment is at work there. Wait for it, or give this '
+        'one a root of its own: --set run.root=FOLDER'
+      ) from error
     yield _new_run(root)
 
 
@@ -156,7 +158,8 @@ def _launch_all(compiled, run: Run, listener: Listener) -> None:
   from tfx.orchestration.portable import runtime_parameter_utils
 
   runtime_parameter_utils.substitute_runtime_parameter(
-      compiled, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run.run_id})
+    compiled, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run.run_id}
+  )
   deployment = runner_utils.extract_local_deployment_config(compiled)
   nodes = [node.pipeline_node for node in compiled.nodes]
   listener.planned([node.node_info.id for node in nodes])
@@ -187,16 +190,17 @@ def _launch(compiled, deployment, node) -> tuple[str, int | None]:
   store = getattr(connection, connection.WhichOneof('connection_config'))
   name = node.node_info.id
   info = launcher.Launcher(
-      pipeline_node=node,
-      mlmd_connection=metadata.Metadata(store),
-      pipeline_info=compiled.pipeline_info,
-      pipeline_runtime_spec=compiled.runtime_spec,
-      executor_spec=runner_utils.extract_executor_spec(deployment, name),
-      custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name)).launch()
+    pipeline_node=node,
+    mlmd_connection=metadata.Metadata(store),
+    pipeline_info=compiled.pipeline_info,
+    pipeline_runtime_spec=compiled.runtime_spec,
+    executor_spec=runner_utils.extract_executor_spec(deployment, name),
+    custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
+  ).launch()
   if info is None or info.execution_id is None:
     return DONE, None
   with metadata.Metadata(store) as handle:
-    execution, = handle.store.get_executions_by_id([info.execution_id])
+    (execution,) = handle.store.get_executions_by_id([info.execution_id])
   state = metadata_store_pb2.Execution.State
   outcomes = {state.CACHED: CACHED, state.COMPLETE: DONE}
   # The launcher returns, and does not raise, where it cannot resolve an input.

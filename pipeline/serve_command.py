@@ -14,12 +14,12 @@ from schemas.loader import load_config
 
 
 def serve(
-    config_path: pathlib.Path | None,
-    directory: pathlib.Path | None,
-    name: str | None,
-    host: str,
-    port: int,
-    overrides: Sequence[str],
+  config_path: pathlib.Path | None,
+  directory: pathlib.Path | None,
+  name: str | None,
+  host: str,
+  port: int,
+  overrides: Sequence[str],
 ) -> None:
   """Serves until it is told to stop.
 
@@ -28,8 +28,10 @@ def serve(
     ServingError: there is no version to serve, or the port is taken.
   """
   if (config_path is None) == (directory is None):
-    raise ConfigError('serve: expected either CONFIG or --directory. Received: '
-                      f'{"neither" if config_path is None else "both"}.')
+    raise ConfigError(
+      'serve: expected either CONFIG or --directory. Received: '
+      f'{"neither" if config_path is None else "both"}.'
+    )
   if config_path is not None:
     config = load_config(config_path, overrides)
     assert config.publish.directory is not None  # the loader fills it in
@@ -44,8 +46,7 @@ def serve(
   def ready(running) -> None:
     # From here on, what the server prints is meant for whoever started it.
     loading.close()
-    console.print(f'serving {model_name} at {running.url}/v1/models/{model_name}; '
-                  'Ctrl-C stops it')
+    console.print(f'serving {model_name} at {running.url}/v1/models/{model_name}; Ctrl-C stops it')
 
   with loading:
     loading.enter_context(library_output.held_back())
@@ -61,6 +62,10 @@ def predict(files: Sequence[pathlib.Path], url: str, model_name: str) -> None:
 
   table = Table('file', 'label', 'probability', 'version')
   for answer in client.predict(files, url, model_name):
-    table.add_row(escape(str(answer.path)), escape(answer.label), f'{answer.probability:.4f}',
-                  answer.model_version)
+    table.add_row(
+      escape(str(answer.path)),
+      escape(answer.label),
+      f'{answer.probability:.4f}',
+      answer.model_version,
+    )
   Console().print(table)

@@ -26,16 +26,29 @@ def ask(request: dict) -> dict:
   Raises:
     ServingError: another version answered.
   """
-  rows = pq.read_table(request['manifest'], columns=['path', 'label', 'split'],
-                       filters=[('split', '=', features.TEST)]).slice(0, 1).to_pylist()
+  rows = (
+    pq.read_table(
+      request['manifest'],
+      columns=['path', 'label', 'split'],
+      filters=[('split', '=', features.TEST)],
+    )
+    .slice(0, 1)
+    .to_pylist()
+  )
   path = pathlib.Path(request['data_root'], rows[0]['path'])
   with server.EmbeddedServer(request['directory'], request['name'], port=0) as running:
-    answer, = client.predict([path], running.url, request['name'])
+    (answer,) = client.predict([path], running.url, request['name'])
   if answer.model_version != request['version']:
-    raise ServingError(f'{request["directory"]}: expected version {request["version"]} to answer. '
-                       f'Received an answer of version {answer.model_version}.')
-  return {**dataclasses.asdict(answer), 'path': None, 'file': str(path),
-          'expected': rows[0]['label']}
+    raise ServingError(
+      f'{request["directory"]}: expected version {request["version"]} to answer. '
+      f'Received an answer of version {answer.model_version}.'
+    )
+  return {
+    **dataclasses.asdict(answer),
+    'path': None,
+    'file': str(path),
+    'expected': rows[0]['label'],
+  }
 
 
 if __name__ == '__main__':

@@ -50,12 +50,13 @@ def choose(train_images: int, shorter_side: int, budget: float = BUDGET_MINUTES)
     shorter_side: median shorter side of the images, pixels.
     budget: minutes for the training; where nothing fits, the cheapest is taken.
   """
-  candidates = [_sizing(train_images, side, backbone, factor)
-                for backbone, smallest, factor in _BACKBONES
-                for side in sorted(SIDES, reverse=True)
-                if smallest <= side <= max(shorter_side, SIDES[0])]
-  return next((one for one in candidates if one.minutes <= budget + _OTHER_MINUTES),
-              candidates[-1])
+  candidates = [
+    _sizing(train_images, side, backbone, factor)
+    for backbone, smallest, factor in _BACKBONES
+    for side in sorted(SIDES, reverse=True)
+    if smallest <= side <= max(shorter_side, SIDES[0])
+  ]
+  return next((one for one in candidates if one.minutes <= budget + _OTHER_MINUTES), candidates[-1])
 
 
 def _sizing(train_images: int, side: int, backbone: str, factor: float) -> Sizing:

@@ -41,42 +41,42 @@ def collect(config: Config, run: runner.Run) -> dict[str, Any]:
   images = pathlib.Path(str(config.data.root), 'images')
   assert config.publish.directory is not None
   return {
-      'name': config.name,
-      'run_id': run.run_id,
-      'started': run.started.isoformat(timespec='seconds'),
-      'seconds': round(run.seconds, 1),
-      'outcome': _outcome(run, verdict, gates, published),
-      'error': run.error,
-      'draft': config.run.draft,
-      'open_questions': _open_questions(config, dataset),
-      'accuracy': candidate.get('accuracy'),
-      'metrics': candidate or None,
-      'verdict': _verdict_word(verdict),
-      'reasons': verdict.get('reasons', []),
-      'baseline': verdict.get('baseline'),
-      'same_as_baseline': verdict.get('same_as_baseline'),
-      'slices': verdict.get('slices', []),
-      'serving': gates or None,
-      'published': published,
-      'model': _model(model, training, gates),
-      'backbone_weights': _backbone_weights(artifacts),
-      'dataset': dataset or None,
-      'components': {
-          name: {'outcome': part.outcome, 'seconds': round(part.seconds, 1)}
-          for name, part in run.components.items()
-      },
-      'answer': None,
-      'paths': {
-          'run_root': str(root),
-          'log': str(run.log),
-          'metadata': str(root / 'metadata.sqlite'),
-          'serving': str(config.publish.directory / config.model_name),
-          'evaluation': _uri(artifacts, 'Evaluator', 'evaluation'),
-          'manifest': _file(artifacts, 'ImageExampleGen', 'dataset', 'manifest.parquet'),
-          'images': str(images if images.is_dir() else config.data.root),
-          'quarantine': _uri(artifacts, 'ImageExampleGen', 'quarantine'),
-          'curves': _file(artifacts, 'Trainer', 'model_run', 'curves.csv'),
-      },
+    'name': config.name,
+    'run_id': run.run_id,
+    'started': run.started.isoformat(timespec='seconds'),
+    'seconds': round(run.seconds, 1),
+    'outcome': _outcome(run, verdict, gates, published),
+    'error': run.error,
+    'draft': config.run.draft,
+    'open_questions': _open_questions(config, dataset),
+    'accuracy': candidate.get('accuracy'),
+    'metrics': candidate or None,
+    'verdict': _verdict_word(verdict),
+    'reasons': verdict.get('reasons', []),
+    'baseline': verdict.get('baseline'),
+    'same_as_baseline': verdict.get('same_as_baseline'),
+    'slices': verdict.get('slices', []),
+    'serving': gates or None,
+    'published': published,
+    'model': _model(model, training, gates),
+    'backbone_weights': _backbone_weights(artifacts),
+    'dataset': dataset or None,
+    'components': {
+      name: {'outcome': part.outcome, 'seconds': round(part.seconds, 1)}
+      for name, part in run.components.items()
+    },
+    'answer': None,
+    'paths': {
+      'run_root': str(root),
+      'log': str(run.log),
+      'metadata': str(root / 'metadata.sqlite'),
+      'serving': str(config.publish.directory / config.model_name),
+      'evaluation': _uri(artifacts, 'Evaluator', 'evaluation'),
+      'manifest': _file(artifacts, 'ImageExampleGen', 'dataset', 'manifest.parquet'),
+      'images': str(images if images.is_dir() else config.data.root),
+      'quarantine': _uri(artifacts, 'ImageExampleGen', 'quarantine'),
+      'curves': _file(artifacts, 'Trainer', 'model_run', 'curves.csv'),
+    },
   }
 
 
@@ -92,8 +92,10 @@ def exit_code(summary: dict[str, Any]) -> int:
 
 def write(summary: dict[str, Any], folder: pathlib.Path) -> None:
   """Writes summary.json and summary.txt, each whole or not at all."""
-  for name, text in ((FILE, json.dumps(summary, indent=2) + '\n'),
-                     (TEXT_FILE, '\n'.join(in_words(summary)) + '\n')):
+  for name, text in (
+    (FILE, json.dumps(summary, indent=2) + '\n'),
+    (TEXT_FILE, '\n'.join(in_words(summary)) + '\n'),
+  ):
     draft = folder / f'.{name}'
     draft.write_text(text, encoding='utf-8')
     os.replace(draft, folder / name)
@@ -101,15 +103,19 @@ def write(summary: dict[str, Any], folder: pathlib.Path) -> None:
 
 def in_words(summary: dict[str, Any]) -> list[str]:
   """Returns the summary as lines of plain text."""
-  lines = [f'{summary["name"]}, run {summary["run_id"]}: {summary["outcome"]} '
-           f'after {summary["seconds"]:.0f} s']
+  lines = [
+    f'{summary["name"]}, run {summary["run_id"]}: {summary["outcome"]} '
+    f'after {summary["seconds"]:.0f} s'
+  ]
   if summary['error']:
     lines.append(summary['error'])
   accuracy = summary['accuracy']
   if accuracy:
     low, high = accuracy['interval']
-    lines.append(f'accuracy   {accuracy["value"]:.4f} on {accuracy["n"]} test images '
-                 f'(95 % interval {low:.4f} to {high:.4f})')
+    lines.append(
+      f'accuracy   {accuracy["value"]:.4f} on {accuracy["n"]} test images '
+      f'(95 % interval {low:.4f} to {high:.4f})'
+    )
   if summary['verdict']:
     lines.append(f'verdict    {summary["verdict"]}')
   lines += [f'           {reason}' for reason in summary['reasons']]
@@ -117,12 +123,16 @@ def in_words(summary: dict[str, Any]) -> list[str]:
   worst = worst_slice(summary)
   if worst:
     low, high = worst['accuracy']['interval']
-    lines.append(f'worst slice {worst["key"]}={worst["value"]}: {worst["accuracy"]["value"]:.4f} '
-                 f'(n {worst["accuracy"]["n"]}, {low:.2f} to {high:.2f})')
+    lines.append(
+      f'worst slice {worst["key"]}={worst["value"]}: {worst["accuracy"]["value"]:.4f} '
+      f'(n {worst["accuracy"]["n"]}, {low:.2f} to {high:.2f})'
+    )
   model = summary['model']
   if model and model['weights']:
-    lines.append(f'model      {model["parameters"]:,} parameters, {model["precision"]["policy"]} '
-                 f'({model["precision"]["reason"]}); {model["weights"]["reason"]}')
+    lines.append(
+      f'model      {model["parameters"]:,} parameters, {model["precision"]["policy"]} '
+      f'({model["precision"]["reason"]}); {model["weights"]["reason"]}'
+    )
   published = summary['published']
   if published:
     lines.append(f'version    {published["version"]} in {published["directory"]}')
@@ -137,18 +147,20 @@ def in_words(summary: dict[str, Any]) -> list[str]:
 def failed_gates(summary: dict[str, Any]) -> list[str]:
   """Returns a sentence for each serving gate that was not met."""
   return [
-      f'{gate["gate"]} is {_figure(gate["value"])} {gate.get("unit") or ""}'.rstrip() +
-      f'; at most {_figure(gate["limit"])} is allowed '
-      f'(serving_validator.{gate["gate"]}). {gate.get("next_step") or ""}'.rstrip()
-      for gate in (summary['serving'] or {}).get('gates', []) if not gate['ok']
+    f'{gate["gate"]} is {_figure(gate["value"])} {gate.get("unit") or ""}'.rstrip()
+    + f'; at most {_figure(gate["limit"])} is allowed '
+    f'(serving_validator.{gate["gate"]}). {gate.get("next_step") or ""}'.rstrip()
+    for gate in (summary['serving'] or {}).get('gates', [])
+    if not gate['ok']
   ]
 
 
 def worst_slice(summary: dict[str, Any]) -> dict | None:
   """Returns the slice with the lowest accuracy, the larger one of equals."""
   slices = [row for row in summary['slices'] if row['accuracy']['value'] is not None]
-  return min(slices, key=lambda row: (row['accuracy']['value'], -row['accuracy']['n']),
-             default=None)
+  return min(
+    slices, key=lambda row: (row['accuracy']['value'], -row['accuracy']['n']), default=None
+  )
 
 
 def _figure(value: Any) -> str:
@@ -177,7 +189,8 @@ def _open_questions(config: Config, dataset: dict) -> list[str]:
   questions = [f'data.card.{name} is not filled in' for name in config.data.card.missing()]
   if config.run.draft:
     questions.append(
-        f'evaluate.min_accuracy is {config.evaluate.min_accuracy:g} because nobody chose it')
+      f'evaluate.min_accuracy is {config.evaluate.min_accuracy:g} because nobody chose it'
+    )
   return questions
 
 
@@ -185,11 +198,11 @@ def _published(pushed, run: runner.Run) -> dict | None:
   if pushed is None or pushed.get_int_custom_property('pushed') != 1:
     return None
   return {
-      'version': pushed.get_string_custom_property('pushed_version'),
-      'directory': pushed.get_string_custom_property('pushed_destination'),
-      # From the cache, the artifact still says what was true when it was made.
-      'new': run.components['Publisher'].outcome == runner.DONE and
-             pushed.get_int_custom_property('new') == 1,
+    'version': pushed.get_string_custom_property('pushed_version'),
+    'directory': pushed.get_string_custom_property('pushed_destination'),
+    # From the cache, the artifact still says what was true when it was made.
+    'new': run.components['Publisher'].outcome == runner.DONE
+    and pushed.get_int_custom_property('new') == 1,
   }
 
 
@@ -200,15 +213,15 @@ def _model(model, training: dict, gates: dict) -> dict | None:
   identity = export / 'assets.extra' / 'sightline.json'
   known = json.loads(identity.read_text(encoding='utf-8')) if identity.exists() else {}
   return {
-      'id': model.id,
-      'export': str(export),
-      'weights_sha256': known.get('weights_sha256'),
-      'labels': known.get('labels'),
-      'parameters': training.get('parameters'),
-      'precision': training.get('precision'),
-      'compute_dtype': training.get('compute_dtype'),
-      'weights': training.get('weights'),
-      'stages': training.get('stages'),
+    'id': model.id,
+    'export': str(export),
+    'weights_sha256': known.get('weights_sha256'),
+    'labels': known.get('labels'),
+    'parameters': training.get('parameters'),
+    'precision': training.get('precision'),
+    'compute_dtype': training.get('compute_dtype'),
+    'weights': training.get('weights'),
+    'stages': training.get('stages'),
   }
 
 
@@ -218,8 +231,11 @@ def _backbone_weights(artifacts: dict) -> str | None:
 
 def _artifacts(config: Config, run: runner.Run) -> dict[tuple[str, str], Any]:
   """Returns the output artifacts of the run's executions by (component, key)."""
-  ids = {part.execution_id: name for name, part in run.components.items()
-         if part.execution_id is not None}
+  ids = {
+    part.execution_id: name
+    for name, part in run.components.items()
+    if part.execution_id is not None
+  }
   if not ids:
     return {}
   from ml_metadata.proto import metadata_store_pb2
@@ -231,15 +247,21 @@ def _artifacts(config: Config, run: runner.Run) -> dict[tuple[str, str], Any]:
   connection = metadata.sqlite_metadata_connection_config(str(root / 'metadata.sqlite'))
   found = {}
   with metadata.Metadata(connection) as handle:
-    events = [event for event in handle.store.get_events_by_execution_ids(list(ids))
-              if event.type == metadata_store_pb2.Event.OUTPUT]
-    rows = {row.id: row for row in handle.store.get_artifacts_by_id(
-        [event.artifact_id for event in events])}
+    events = [
+      event
+      for event in handle.store.get_events_by_execution_ids(list(ids))
+      if event.type == metadata_store_pb2.Event.OUTPUT
+    ]
+    rows = {
+      row.id: row
+      for row in handle.store.get_artifacts_by_id([event.artifact_id for event in events])
+    }
     types = {kind.id: kind for kind in handle.store.get_artifact_types()}
     for event in events:
       row = rows[event.artifact_id]
-      found[ids[event.execution_id], event.path.steps[0].key] = (
-          artifact_utils.deserialize_artifact(types[row.type_id], row))
+      found[ids[event.execution_id], event.path.steps[0].key] = artifact_utils.deserialize_artifact(
+        types[row.type_id], row
+      )
   return found
 
 

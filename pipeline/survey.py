@@ -58,8 +58,11 @@ class Survey:
   @property
   def slice_columns(self) -> tuple[str, ...]:
     """Further columns with 2 to 50 distinct values, most of which repeat."""
-    return tuple(name for name, values in self.columns.items()
-                 if 2 <= values <= min(_MAX_VALUES, self.images // 2))
+    return tuple(
+      name
+      for name, values in self.columns.items()
+      if 2 <= values <= min(_MAX_VALUES, self.images // 2)
+    )
 
   @property
   def writable(self) -> bool:
@@ -94,18 +97,20 @@ def survey(root: pathlib.Path | str) -> Survey:
         values[name].add(value)
   if len(classes) < 2:
     raise DataError(
-        f'{source.name}: expected two classes or more, to tell apart. Received: '
-        f'{len(classes)} ({", ".join(classes) or "no usable row"}). Add images of another class.')
+      f'{source.name}: expected two classes or more, to tell apart. Received: '
+      f'{len(classes)} ({", ".join(classes) or "no usable row"}). Add images of another class.'
+    )
   sides = _shorter_sides(source, filenames)
   return Survey(
-      root=root,
-      manifest=source.path.name if source.path else None,
-      classes=dict(classes.most_common()),
-      splits={name: splits[name] for name in features.SPLITS if splits[name]},
-      columns={name: len(found) for name, found in values.items()},
-      shorter_side=int(statistics.median(sides)),
-      sampled=len(sides),
-      lock_folder=source.lock_folder)
+    root=root,
+    manifest=source.path.name if source.path else None,
+    classes=dict(classes.most_common()),
+    splits={name: splits[name] for name in features.SPLITS if splits[name]},
+    columns={name: len(found) for name, found in values.items()},
+    shorter_side=int(statistics.median(sides)),
+    sampled=len(sides),
+    lock_folder=source.lock_folder,
+  )
 
 
 def _shorter_sides(source: manifest.Manifest, filenames: list[str]) -> list[int]:
@@ -113,16 +118,23 @@ def _shorter_sides(source: manifest.Manifest, filenames: list[str]) -> list[int]
   from PIL import Image, UnidentifiedImageError
 
   sides = []
-  for filename in filenames[::max(1, len(filenames) // _SAMPLE)]:
+  for filename in filenames[:: max(1, len(filenames) // _SAMPLE)]:
     try:
       with Image.open(source.locate(filename)) as image:
         sides.append(min(image.size))
-    except (DataError, OSError, UnidentifiedImageError, ValueError, SyntaxError,
-            Image.DecompressionBombError):
+    except (
+      DataError,
+      OSError,
+      UnidentifiedImageError,
+      ValueError,
+      SyntaxError,
+      Image.DecompressionBombError,
+    ):
       continue
   if not sides:
     raise DataError(
-        f'{source.images}: expected images named by {source.name}. Received: none of the first '
-        f'{min(len(filenames), _SAMPLE)} files looked at can be read as one, such as '
-        f'{filenames[0]}. Filenames are relative to {source.images}.')
+      f'{source.images}: expected images named by {source.name}. Received: none of the first '
+      f'{min(len(filenames), _SAMPLE)} files looked at can be read as one, such as '
+      f'{filenames[0]}. Filenames are relative to {source.images}.'
+    )
   return sides

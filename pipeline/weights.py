@@ -32,14 +32,16 @@ def resolve(config: Config) -> str:
     if summary.is_file():
       return _of_run(summary)
   raise WeightsError(
-      f'model.weights: expected one of {", ".join(_WORDS)}, a .weights.h5 file, or the id of a '
-      f'run below {root.parent}. Received: {wanted}. List the runs with: sightline runs list')
+    f'model.weights: expected one of {", ".join(_WORDS)}, a .weights.h5 file, or the id of a '
+    f'run below {root.parent}. Received: {wanted}. List the runs with: sightline runs list'
+  )
 
 
 def _of_run(summary: pathlib.Path) -> str:
   saved = json.loads(summary.read_text(encoding='utf-8')).get('backbone_weights')
   if not saved or not pathlib.Path(saved).is_file():
     raise WeightsError(
-        f'{summary}: expected a run that trained a model. Received: one whose backbone weights '
-        f'are {saved or "not recorded"}. Name another run or a .weights.h5 file.')
+      f'{summary}: expected a run that trained a model. Received: one whose backbone weights '
+      f'are {saved or "not recorded"}. Name another run or a .weights.h5 file.'
+    )
   return saved

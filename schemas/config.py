@@ -19,7 +19,8 @@ class Node(pydantic.BaseModel):
   """Base of every section: frozen, and an unknown key is an error."""
 
   model_config = pydantic.ConfigDict(
-      extra='forbid', frozen=True, populate_by_name=True, protected_namespaces=())
+    extra='forbid', frozen=True, populate_by_name=True, protected_namespaces=()
+  )
 
 
 class SplitConfig(Node):
@@ -50,42 +51,53 @@ class CardConfig(Node):
 
   def missing(self) -> list[str]:
     """Returns the names of the fields that are empty."""
-    return [name for name in ('source', 'owner', 'licence', 'access', 'freshness')
-            if not getattr(self, name).strip()]
+    return [
+      name
+      for name in ('source', 'owner', 'licence', 'access', 'freshness')
+      if not getattr(self, name).strip()
+    ]
 
 
 class DataConfig(Node):
   root: pathlib.Path | None = Field(
-      None, description='the folder with labels.csv, or with one subfolder a class')
+    None, description='the folder with labels.csv, or with one subfolder a class'
+  )
   bundled: Literal['digits'] | None = Field(
-      None, description='write this bundled data set to root before the run')
+    None, description='write this bundled data set to root before the run'
+  )
   labels: str = Field('labels.csv', description='the manifest, relative to root')
   schema_path: pathlib.Path | None = Field(
-      None, alias='schema', description='a curated schema.pbtxt; without one it is inferred')
+    None, alias='schema', description='a curated schema.pbtxt; without one it is inferred'
+  )
   lock: pathlib.Path | None = Field(
-      None, description='the split lock; by default splits.lock.csv beside the manifest')
+    None, description='the split lock; by default splits.lock.csv beside the manifest'
+  )
   max_bad_fraction: Fraction = Field(
-      0.02, description='the run stops when more than this share of the rows is quarantined')
+    0.02, description='the run stops when more than this share of the rows is quarantined'
+  )
   slice_columns: tuple[str, ...] = Field(
-      (), description='further columns of the manifest whose values the Evaluator slices by')
+    (), description='further columns of the manifest whose values the Evaluator slices by'
+  )
   split: SplitConfig = SplitConfig()
   card: CardConfig = CardConfig()
 
 
 class ImageConfig(Node):
   height: Annotated[int, Field(ge=8, le=2048)] = Field(
-      96, description='pixels; every image is resized to height x width')
+    96, description='pixels; every image is resized to height x width'
+  )
   width: Annotated[int, Field(ge=8, le=2048)] = Field(96, description='pixels')
 
 
 class ModelConfig(Node):
   backbone: str = Field('efficientnet_b0', description='a row of models/backbones.py')
   weights: str = Field(
-      'auto',
-      description='auto | imagenet | none | the id of an earlier run | a .weights.h5 file')
+    'auto', description='auto | imagenet | none | the id of an earlier run | a .weights.h5 file'
+  )
   dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.2, description='before the last layer')
   drop_connect: Annotated[float, Field(ge=0, lt=1)] = Field(
-      0.0, description='stochastic depth inside the backbone')
+    0.0, description='stochastic depth inside the backbone'
+  )
 
 
 class AugmentConfig(Node):
@@ -93,10 +105,12 @@ class AugmentConfig(Node):
 
   shift: Fraction = Field(0.08, description='largest shift, as a share of the side')
   rotation: Annotated[float, Field(ge=0, le=3.1416)] = Field(
-      0.17, description='largest rotation, in radians')
+    0.17, description='largest rotation, in radians'
+  )
   zoom: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description='largest change of scale')
   horizontal_flip: bool = Field(
-      False, description='mirror half of the images; wrong for digits, signs and text')
+    False, description='mirror half of the images; wrong for digits, signs and text'
+  )
   brightness: Fraction = Field(0.0, description='largest change, as a share of 255')
   contrast: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description='largest change')
 
@@ -107,28 +121,35 @@ class StageConfig(Node):
   learning_rate: Positive = Field(description='the peak, after the warm-up')
   trainable: Literal['head', 'all'] = 'all'
   batch_norm: Literal['inference', 'train'] = Field(
-      'inference', description="'train' updates BatchNorm's statistics and weights")
+    'inference', description="'train' updates BatchNorm's statistics and weights"
+  )
 
 
 class TrainConfig(Node):
   batch_size: Annotated[int, Field(ge=1)] = Field(32, description='images a step')
   epochs: Annotated[int, Field(ge=1)] = Field(15, description='at most; of the last stage')
   frozen_epochs: Annotated[int, Field(ge=1)] = Field(
-      5, description='at most; of the frozen first stage, where there are weights')
+    5, description='at most; of the frozen first stage, where there are weights'
+  )
   learning_rate: Positive = Field(
-      2e-3, description='peak of the first stage; unfrozen, a tenth of it')
+    2e-3, description='peak of the first stage; unfrozen, a tenth of it'
+  )
   weight_decay: Annotated[float, Field(ge=0)] = Field(
-      0.05, description='AdamW; not on biases and BatchNorm')
+    0.05, description='AdamW; not on biases and BatchNorm'
+  )
   clip_norm: Positive = Field(1.0, description='limit of the global gradient norm')
   warmup_fraction: Annotated[float, Field(ge=0, lt=1)] = Field(
-      0.1, description='share of the steps in which the rate rises')
+    0.1, description='share of the steps in which the rate rises'
+  )
   label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
   early_stopping_patience: Annotated[int, Field(ge=1)] = Field(
-      8, description='epochs without a better val loss before a stage ends')
+    8, description='epochs without a better val loss before a stage ends'
+  )
   precision: Literal['auto', 'float32', 'mixed_bfloat16'] = 'auto'
   seed: int = Field(0, description='weights, order of images, augmentation and dropout')
   stages: tuple[StageConfig, ...] | None = Field(
-      None, description='written out, this replaces epochs, frozen_epochs and learning_rate')
+    None, description='written out, this replaces epochs, frozen_epochs and learning_rate'
+  )
 
 
 class SliceFloorConfig(Node):
@@ -140,13 +161,17 @@ class EvaluateConfig(Node):
   """What the Evaluator asks before it blesses a model."""
 
   min_accuracy: Fraction = Field(
-      0.9, description='absolute bar on test, for the first model and every later one')
+    0.9, description='absolute bar on test, for the first model and every later one'
+  )
   max_accuracy_drop: Fraction = Field(
-      0.01, description='how much worse than the model in service is still accepted')
+    0.01, description='how much worse than the model in service is still accepted'
+  )
   bucket: Literal['bucket/brightness', 'bucket/size'] = Field(
-      'bucket/brightness', description='the measured bucket that is sliced by')
+    'bucket/brightness', description='the measured bucket that is sliced by'
+  )
   slice_floors: tuple[SliceFloorConfig, ...] = Field(
-      (), description='bars that each value of a slice must reach')
+    (), description='bars that each value of a slice must reach'
+  )
 
 
 class ServingValidatorConfig(Node):
@@ -157,12 +182,14 @@ class ServingValidatorConfig(Node):
   rss_mb: Positive = Field(2000.0, description='peak memory of the process that serves it')
   calls: Annotated[int, Field(ge=200)] = Field(200, description='warm calls that are measured')
   max_difference: Positive = Field(
-      1e-5, description='largest difference of a probability from what was evaluated')
+    1e-5, description='largest difference of a probability from what was evaluated'
+  )
 
 
 class PublishConfig(Node):
   directory: pathlib.Path | None = Field(
-      None, description='base folder of TensorFlow Serving; by default <run root>/serving')
+    None, description='base folder of TensorFlow Serving; by default <run root>/serving'
+  )
   model_name: Name | None = Field(None, description='by default the name of the experiment')
 
 

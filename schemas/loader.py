@@ -16,16 +16,21 @@ from schemas.config import Config
 from schemas.errors import ConfigError
 
 # Paths of the tree; each is made absolute.
-_PATHS = (('data', 'root'), ('data', 'schema'), ('data', 'lock'), ('publish', 'directory'),
-          ('run', 'root'))
+_PATHS = (
+  ('data', 'root'),
+  ('data', 'schema'),
+  ('data', 'lock'),
+  ('publish', 'directory'),
+  ('run', 'root'),
+)
 # Prefixes of remote file systems that both TensorFlow and Beam can write here.
 _REMOTE = ('gs://',)
 
 
 def load_config(
-    path: pathlib.Path | str,
-    overrides: Sequence[str] = (),
-    working_directory: pathlib.Path | None = None,
+  path: pathlib.Path | str,
+  overrides: Sequence[str] = (),
+  working_directory: pathlib.Path | None = None,
 ) -> Config:
   """Reads one experiment.
 
@@ -44,22 +49,24 @@ def load_config(
     tree = yaml.safe_load(path.read_text(encoding='utf-8'))
   except (OSError, UnicodeDecodeError) as error:
     raise ConfigError(
-        f'{path}: expected a readable YAML file. Received: {error}. '
-        'Write one with: sightline init NAME --data-root DIR') from error
+      f'{path}: expected a readable YAML file. Received: {error}. '
+      'Write one with: sightline init NAME --data-root DIR'
+    ) from error
   except yaml.YAMLError as error:
     raise ConfigError(f'{path}: expected YAML. Received: {error}') from error
   if not isinstance(tree, dict):
     raise ConfigError(
-        f'{path}: expected keys and values at the top. Received: {type(tree).__name__}.')
+      f'{path}: expected keys and values at the top. Received: {type(tree).__name__}.'
+    )
   _absolute_paths(tree, path.resolve().parent)
   return build_config(tree, str(path), overrides, working_directory)
 
 
 def build_config(
-    tree: dict,
-    source: str,
-    overrides: Sequence[str] = (),
-    working_directory: pathlib.Path | None = None,
+  tree: dict,
+  source: str,
+  overrides: Sequence[str] = (),
+  working_directory: pathlib.Path | None = None,
 ) -> Config:
   """Builds a Config from plain values; `source` stands at the head of each error."""
   here = (working_directory or pathlib.Path.cwd()).resolve()
@@ -77,24 +84,24 @@ def build_config(
   try:
     config = Config.model_validate(tree)
   except pydantic.ValidationError as error:
-    raise ConfigError('\n'.join(_explain(source, problem) for problem in error.errors())
-                      ) from error
+    raise ConfigError('\n'.join(_explain(source, problem) for problem in error.errors())) from error
   return _with_defaults(config)
 
 
 def _with_defaults(config: Config) -> Config:
   assert config.run.root is not None  # build_config set it
   directory = config.publish.directory or config.run.root / 'serving'
-  return config.model_copy(update={
-      'publish': config.publish.model_copy(update={'directory': directory})})
+  return config.model_copy(
+    update={'publish': config.publish.model_copy(update={'directory': directory})}
+  )
 
 
 def _apply_override(tree: dict, override: str) -> None:
   key, equals, text = override.partition('=')
   if not equals or not key:
     raise ConfigError(
-        f'--set {override}: expected KEY=VALUE, such as train.batch_size=16. '
-        'Received no equals sign.')
+      f'--set {override}: expected KEY=VALUE, such as train.batch_size=16. Received no equals sign.'
+    )
   *branches, leaf = key.strip().split('.')
   for branch in branches:
     tree = tree.setdefault(branch, {})
@@ -116,12 +123,14 @@ def _absolute_paths(tree: dict, base: pathlib.Path) -> None:
     if '://' in text:
       if not text.startswith(_REMOTE) or key != 'root' or section != 'run':
         raise ConfigError(
-            f'{section}.{key}: expected a local or shared POSIX path'
-            f'{" or gs://" if (section, key) == ("run", "root") else ""}. Received: {text}. '
-            'TensorFlow has no file system for other schemes; mount the bucket and name its path.')
+          f'{section}.{key}: expected a local or shared POSIX path'
+          f'{" or gs://" if (section, key) == ("run", "root") else ""}. Received: {text}. '
+          'TensorFlow has no file system for other schemes; mount the bucket and name its path.'
+        )
       raise ConfigError(
-          f'{section}.{key}: expected a local path for a run on this machine. Received: {text}. '
-          'Compile for Kubeflow to run on gs://: sightline compile CONFIG --pipeline-root gs://...')
+        f'{section}.{key}: expected a local path for a run on this machine. Received: {text}. '
+        'Compile for Kubeflow to run on gs://: sightline compile CONFIG --pipeline-root gs://...'
+      )
     branch[key] = str((base / pathlib.Path(text).expanduser()).resolve())
 
 
@@ -147,8 +156,14 @@ def known_keys(location: Iterable) -> list[str]:
   for part in location:
     if isinstance(part, int):
       continue
-    annotation = next((field.annotation for name, field in node.model_fields.items()
-                       if (field.alias or name) == part), None)
+    annotation = next(
+      (
+        field.annotation
+        for name, field in node.model_fields.items()
+        if (field.alias or name) == part
+      ),
+      None,
+    )
     node = _section(annotation) or node
   return [field.alias or name for name, field in node.model_fields.items()]
 

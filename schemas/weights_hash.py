@@ -24,8 +24,9 @@ def weights_sha256(export: pathlib.Path) -> str:
   files = sorted(path for path in folder.rglob('*') if path.is_file())
   if not files:
     raise ExportError(
-        f'{export}: expected a SavedModel with variables/. Received: a folder without them. '
-        'Name the folder that holds saved_model.pb.')
+      f'{export}: expected a SavedModel with variables/. Received: a folder without them. '
+      'Name the folder that holds saved_model.pb.'
+    )
   digest = hashlib.sha256()
   for path in files:
     digest.update(path.relative_to(folder).as_posix().encode() + b'\0')
@@ -46,6 +47,6 @@ def read_identity(export: pathlib.Path) -> dict:
     return json.loads(path.read_text(encoding='utf-8'))
   except (OSError, ValueError) as error:
     raise ExportError(
-        f'{path}: expected the identity that a Sightline export carries. Received: {error}. '
-        'Export the model again, or name the folder of a version that Sightline published.'
+      f'{path}: expected the identity that a Sightline export carries. Received: {error}. '
+      'Export the model again, or name the folder of a version that Sightline published.'
     ) from error

@@ -39,10 +39,10 @@ class Prediction:
 
 
 def predict(
-    files: Iterable[pathlib.Path | str],
-    url: str,
-    model_name: str,
-    timeout_seconds: float = 30.0,
+  files: Iterable[pathlib.Path | str],
+  url: str,
+  model_name: str,
+  timeout_seconds: float = 30.0,
 ) -> list[Prediction]:
   """Sends each file to a server.
 
@@ -64,7 +64,8 @@ def predict(
     environment = httpx.URL(url).host not in _LOOPBACK
   except httpx.InvalidURL as error:
     raise ServingError(
-        f'{url}: expected a URL such as http://127.0.0.1:8501. Received: {error}.') from error
+      f'{url}: expected a URL such as http://127.0.0.1:8501. Received: {error}.'
+    ) from error
   with httpx.Client(base_url=url, timeout=timeout_seconds, trust_env=environment) as client:
     return [_predict_one(client, pathlib.Path(path), model_name) for path in files]
 
@@ -73,26 +74,35 @@ def _predict_one(client: httpx.Client, path: pathlib.Path, model_name: str) -> P
   try:
     data = path.read_bytes()
   except OSError as error:
-    raise ServingError(
-        f'{path}: expected a readable image file. Received: {error}.') from error
+    raise ServingError(f'{path}: expected a readable image file. Received: {error}.') from error
   try:
     image_file.inspect(data)
   except image_file.ImageFileError as error:
     raise image_file.ImageFileError(error.reason, f'{path}: {error}', '') from error
-  response = _post(client, f'/v1/models/{model_name}:predict',
-                   {'instances': [{'b64': base64.b64encode(data).decode()}]}, str(path))
+  response = _post(
+    client,
+    f'/v1/models/{model_name}:predict',
+    {'instances': [{'b64': base64.b64encode(data).decode()}]},
+    str(path),
+  )
   try:
     row = response.json()['predictions'][0]
     probabilities = tuple(float(value) for value in row[signatures.PROBABILITIES])
     class_id = int(row[signatures.CLASS_ID])
     return Prediction(
-        path, str(row[signatures.PREDICTED_LABEL]), class_id, probabilities[class_id],
-        probabilities, response.headers.get('x-model-version', ''),
-        response.headers.get('x-model-sha256', ''))
+      path,
+      str(row[signatures.PREDICTED_LABEL]),
+      class_id,
+      probabilities[class_id],
+      probabilities,
+      response.headers.get('x-model-version', ''),
+      response.headers.get('x-model-sha256', ''),
+    )
   except (ValueError, KeyError, IndexError, TypeError) as error:
     raise ServingError(
-        f'{client.base_url}: expected the answer of a Sightline model. '
-        f'Received: {response.text[:200]}') from error
+      f'{client.base_url}: expected the answer of a Sightline model. '
+      f'Received: {response.text[:200]}'
+    ) from error
 
 
 def _post(client: httpx.Client, path: str, body: Any, subject: str) -> httpx.Response:
@@ -100,16 +110,19 @@ def _post(client: httpx.Client, path: str, body: Any, subject: str) -> httpx.Res
     response = client.post(path, json=body)
   except httpx.ConnectError as error:
     raise ServingError(
-        f'{client.base_url}: expected a model server. Received: {error}. '
-        'Start one with: sightline serve') from error
+      f'{client.base_url}: expected a model server. Received: {error}. '
+      'Start one with: sightline serve'
+    ) from error
   except httpx.HTTPError as error:
     raise ServingError(
-        f'{client.base_url}: expected an answer about {subject}. '
-        f'Received: {type(error).__name__} {error}.') from error
+      f'{client.base_url}: expected an answer about {subject}. '
+      f'Received: {type(error).__name__} {error}.'
+    ) from error
   if response.status_code != 200:
     raise ServingError(
-        f'{client.base_url}: {subject} was refused with HTTP {response.status_code}: '
-        f'{_error_text(response)}')
+      f'{client.base_url}: {subject} was refused with HTTP {response.status_code}: '
+      f'{_error_text(response)}'
+    )
   return response
 
 

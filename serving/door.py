@@ -57,7 +57,8 @@ def _flat(array: np.ndarray) -> list:
 def _check_count(count: int, name: str, limits: Limits) -> None:
   if count > limits.images:
     raise RefusedError(
-        f'{name}: expected at most {limits.images} images in a request. Received: {count}.')
+      f'{name}: expected at most {limits.images} images in a request. Received: {count}.'
+    )
 
 
 def _check_images(images: list, name: str, limits: Limits) -> None:
@@ -65,10 +66,12 @@ def _check_images(images: list, name: str, limits: Limits) -> None:
   for index, data in enumerate(images):
     if not isinstance(data, bytes):
       raise RefusedError(
-          f'{name}[{index}]: expected the bytes of an image. Received: {type(data).__name__}.')
+        f'{name}[{index}]: expected the bytes of an image. Received: {type(data).__name__}.'
+      )
     if len(data) > limits.image_bytes:
       raise RefusedError(
-          f'{name}[{index}]: expected at most {limits.image_bytes} bytes. Received: {len(data)}.')
+        f'{name}[{index}]: expected at most {limits.image_bytes} bytes. Received: {len(data)}.'
+      )
     try:
       image_file.inspect(data, limits.image_pixels)
     except image_file.ImageFileError as error:
@@ -79,13 +82,14 @@ def _images_of(records: Iterable) -> list[bytes]:
   # Only where somebody sends records: importing it imports TensorFlow.
   from google.protobuf import message
   from tensorflow.core.example import example_pb2
+
   images: list[bytes] = []
   for index, record in enumerate(records):
     try:
       example = example_pb2.Example.FromString(record)
     except (message.DecodeError, TypeError) as error:
       raise RefusedError(
-          f'{signatures.EXAMPLES}[{index}]: expected a serialised tf.Example. '
-          f'Received: {error}.') from error
+        f'{signatures.EXAMPLES}[{index}]: expected a serialised tf.Example. Received: {error}.'
+      ) from error
     images.extend(example.features.feature[features.IMAGE].bytes_list.value)
   return images

@@ -8,11 +8,19 @@ from serving.tensor_json import FormatError
 
 # http_rest_api_handler of TensorFlow Serving, by canonical error code.
 _HTTP = {
-    tf.errors.INVALID_ARGUMENT: 400, tf.errors.FAILED_PRECONDITION: 400,
-    tf.errors.OUT_OF_RANGE: 400, tf.errors.UNAUTHENTICATED: 401,
-    tf.errors.PERMISSION_DENIED: 403, tf.errors.NOT_FOUND: 404, tf.errors.ALREADY_EXISTS: 409,
-    tf.errors.ABORTED: 409, tf.errors.RESOURCE_EXHAUSTED: 429, tf.errors.CANCELLED: 499,
-    tf.errors.UNIMPLEMENTED: 501, tf.errors.UNAVAILABLE: 503, tf.errors.DEADLINE_EXCEEDED: 504,
+  tf.errors.INVALID_ARGUMENT: 400,
+  tf.errors.FAILED_PRECONDITION: 400,
+  tf.errors.OUT_OF_RANGE: 400,
+  tf.errors.UNAUTHENTICATED: 401,
+  tf.errors.PERMISSION_DENIED: 403,
+  tf.errors.NOT_FOUND: 404,
+  tf.errors.ALREADY_EXISTS: 409,
+  tf.errors.ABORTED: 409,
+  tf.errors.RESOURCE_EXHAUSTED: 429,
+  tf.errors.CANCELLED: 499,
+  tf.errors.UNIMPLEMENTED: 501,
+  tf.errors.UNAVAILABLE: 503,
+  tf.errors.DEADLINE_EXCEEDED: 504,
 }
 _LONGEST_TEXT = 1024
 

@@ -29,10 +29,12 @@ MODEL_SHA256 = 'x-model-sha256'
 
 # On the undecoded path, as upstream; name and label are decoded afterwards.
 _POST = re.compile(
-    r'/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?:(classify|regress|predict)',
-    re.IGNORECASE)
+  r'/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?:(classify|regress|predict)',
+  re.IGNORECASE,
+)
 _GET = re.compile(
-    r'/v1/models(?:/([^/:]+))?(?:/versions/(\d+)|/labels/([^/:]+))?(/metadata)?', re.IGNORECASE)
+  r'/v1/models(?:/([^/:]+))?(?:/versions/(\d+)|/labels/([^/:]+))?(/metadata)?', re.IGNORECASE
+)
 # A client that is told 413 in the middle of its sending sees a broken pipe
 # instead; so much of the rest is read and dropped.
 _DRAIN_BYTES = 256 << 20
@@ -41,10 +43,10 @@ _LOG = logging.getLogger(__name__)
 
 
 def create_app(
-    versions: Versions,
-    model_name: str,
-    limits: door.Limits,
-    accepting: Callable[[], bool] = lambda: True,
+  versions: Versions,
+  model_name: str,
+  limits: door.Limits,
+  accepting: Callable[[], bool] = lambda: True,
 ) -> Starlette:
   """Builds the ASGI application for one model.
 
@@ -63,12 +65,17 @@ def create_app(
     ready = versions.ready and accepting()
     return Response('ok\n' if ready else 'not ready\n', 200 if ready else 503)
 
-  return Starlette(routes=[
+  return Starlette(
+    routes=[
       Route('/healthz', healthz),
       Route('/readyz', readyz),
-      Route('/{path:path}', endpoint.answer,
-            methods=['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']),
-  ])
+      Route(
+        '/{path:path}',
+        endpoint.answer,
+        methods=['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
+      ),
+    ]
+  )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,9 +128,11 @@ class _Endpoint:
         signature_name = parsed.get('signature_name') or signatures.SERVING_DEFAULT
         if not isinstance(signature_name, str) or signature_name not in servable.signatures:
           raise HttpError(
-              400, f'Serving signature name: "{signature_name}" not found in signature def')
-        dtypes = {key: numpy_dtype(info)
-                  for key, info in servable.signatures[signature_name].inputs.items()}
+            400, f'Serving signature name: "{signature_name}" not found in signature def'
+          )
+        dtypes = {
+          key: numpy_dtype(info) for key, info in servable.signatures[signature_name].inputs.items()
+        }
         inputs = tensor_json.read_inputs(parsed, dtypes)
         door.check(inputs, self.limits)
         outputs = servable.run(signature_name, inputs)
@@ -148,9 +157,9 @@ class _Endpoint:
 
 def _status_row(row: VersionStatus) -> dict:
   return {
-      'version': str(row.version),  # int64 is a string in the JSON form of a protobuf
-      'state': row.state,
-      'status': {'error_code': row.error_code, 'error_message': row.error_message},
+    'version': str(row.version),  # int64 is a string in the JSON form of a protobuf
+    'state': row.state,
+    'status': {'error_code': row.error_code, 'error_message': row.error_message},
   }
 
 
@@ -165,8 +174,7 @@ def _version_number(text: str | None) -> int | None:
 
 def _refuse_label(label: str | None) -> None:
   if label is not None:
-    raise HttpError(
-        400, f'Unrecognized servable version label: {urllib.parse.unquote(label)}')
+    raise HttpError(400, f'Unrecognized servable version label: {urllib.parse.unquote(label)}')
 
 
 async def _read_body(request: Request, limit: int) -> bytes:

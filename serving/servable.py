@@ -43,18 +43,23 @@ class Servable:
     try:
       with self._session.graph.as_default():
         meta_graph = tf.compat.v1.saved_model.load(
-            self._session, [tf.saved_model.SERVING], str(self.path))
+          self._session, [tf.saved_model.SERVING], str(self.path)
+        )
       self.signatures: dict[str, meta_graph_pb2.SignatureDef] = {
-          name: signature for name, signature in meta_graph.signature_def.items()
-          if name != _INIT_SIGNATURE}
+        name: signature
+        for name, signature in meta_graph.signature_def.items()
+        if name != _INIT_SIGNATURE
+      }
       # Built here, not at the first request: each costs an optimisation of the graph.
-      self._calls = {name: _callable(self._session, signature)
-                     for name, signature in self.signatures.items()}
+      self._calls = {
+        name: _callable(self._session, signature) for name, signature in self.signatures.items()
+      }
     except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
       self._session.close()
       raise ExportError(
-          f'{self.path}: expected a SavedModel that a session can load. Received: {error} '
-          'Export the model again.') from error
+        f'{self.path}: expected a SavedModel that a session can load. Received: {error} '
+        'Export the model again.'
+      ) from error
 
   def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
     """Returns the SignatureDef of that name.
@@ -64,8 +69,9 @@ class Servable:
     """
     if name not in self.signatures:
       raise ServingError(
-          f'{self.path}: expected one of the signatures {", ".join(sorted(self.signatures))}. '
-          f'Received: {name}.')
+        f'{self.path}: expected one of the signatures {", ".join(sorted(self.signatures))}. '
+        f'Received: {name}.'
+      )
     return self.signatures[name]
 
   def run(self, signature_name: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -88,10 +94,13 @@ class Servable:
     missing = sorted(set(signature.inputs) - set(inputs))
     if missing:
       raise ServingError(
-          f'{signature_name}: expected the inputs {", ".join(sorted(signature.inputs))}. '
-          f'Missing: {", ".join(missing)}.')
-    arrays = [np.asarray(inputs[key], numpy_dtype(signature.inputs[key]))
-              for key in sorted(signature.inputs)]
+        f'{signature_name}: expected the inputs {", ".join(sorted(signature.inputs))}. '
+        f'Missing: {", ".join(missing)}.'
+      )
+    arrays = [
+      np.asarray(inputs[key], numpy_dtype(signature.inputs[key]))
+      for key in sorted(signature.inputs)
+    ]
     outputs = self._calls[signature_name](*arrays)
     return dict(zip(sorted(signature.outputs), outputs, strict=True))
 
@@ -106,8 +115,8 @@ def numpy_dtype(info: meta_graph_pb2.TensorInfo) -> np.dtype:
 
 
 def _callable(
-    session: tf.compat.v1.Session,
-    signature: meta_graph_pb2.SignatureDef,
+  session: tf.compat.v1.Session,
+  signature: meta_graph_pb2.SignatureDef,
 ) -> Callable[..., Sequence[np.ndarray]]:
   # The public run() and make_callable() compare each shape with the
   # placeholder's and refuse what TensorFlow Serving takes.

@@ -44,13 +44,13 @@ class EmbeddedServer:
   """
 
   def __init__(
-      self,
-      base_path: pathlib.Path | str,
-      model_name: str,
-      host: str = LOOPBACK,
-      port: int = PORT,
-      poll_seconds: float = POLL_SECONDS,
-      limits: door.Limits | None = None,
+    self,
+    base_path: pathlib.Path | str,
+    model_name: str,
+    host: str = LOOPBACK,
+    port: int = PORT,
+    poll_seconds: float = POLL_SECONDS,
+    limits: door.Limits | None = None,
   ):
     """Takes the settings; nothing is opened or loaded yet.
 
@@ -70,12 +70,19 @@ class EmbeddedServer:
     self._draining = threading.Event()
     self._threads: list[threading.Thread] = []
     app = rest.create_app(
-        self.versions, model_name, limits or door.Limits(), lambda: not self._draining.is_set())
+      self.versions, model_name, limits or door.Limits(), lambda: not self._draining.is_set()
+    )
     # It runs in a thread of its own, where uvicorn leaves the signals alone; in the
     # main thread it would raise SIGTERM again after its own end and kill the rest.
-    self._uvicorn = uvicorn.Server(uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan='off',
-        timeout_graceful_shutdown=_DRAIN_SECONDS))
+    self._uvicorn = uvicorn.Server(
+      uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan='off',
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+      )
+    )
 
   @property
   def url(self) -> str:
@@ -103,8 +110,9 @@ class EmbeddedServer:
       raise
     self.port = listener.getsockname()[1]
     self._threads = [
-        threading.Thread(target=self._uvicorn.run, args=([listener],), name='http', daemon=True),
-        threading.Thread(target=self._poll, name='versions', daemon=True)]
+      threading.Thread(target=self._uvicorn.run, args=([listener],), name='http', daemon=True),
+      threading.Thread(target=self._poll, name='versions', daemon=True),
+    ]
     for thread in self._threads:
       thread.start()
     while not self._uvicorn.started:
@@ -142,21 +150,25 @@ class EmbeddedServer:
   def _why_not_ready(self) -> str:
     failed = self.versions.status()
     if failed:
-      return (f'{self.versions.base_path}/{failed[0].version}: expected a version that can be '
-              f'served. Received: {failed[0].error_message}')
-    return (f'{self.versions.base_path}: expected a folder such as 1 with saved_model.pb. '
-            'Received: none. Publish a model with: sightline run CONFIG')
+      return (
+        f'{self.versions.base_path}/{failed[0].version}: expected a version that can be '
+        f'served. Received: {failed[0].error_message}'
+      )
+    return (
+      f'{self.versions.base_path}: expected a folder such as 1 with saved_model.pb. '
+      'Received: none. Publish a model with: sightline run CONFIG'
+    )
 
 
 def serve(
-    base_path: pathlib.Path | str,
-    model_name: str,
-    host: str = LOOPBACK,
-    port: int = PORT,
-    poll_seconds: float = POLL_SECONDS,
-    limits: door.Limits | None = None,
-    drain_seconds: float = 0.0,
-    on_ready: Callable[[EmbeddedServer], None] = lambda server: None,
+  base_path: pathlib.Path | str,
+  model_name: str,
+  host: str = LOOPBACK,
+  port: int = PORT,
+  poll_seconds: float = POLL_SECONDS,
+  limits: door.Limits | None = None,
+  drain_seconds: float = 0.0,
+  on_ready: Callable[[EmbeddedServer], None] = lambda server: None,
 ) -> None:
   """Serves until SIGTERM or SIGINT, then stops cleanly and returns.
 
@@ -177,8 +189,10 @@ def serve(
   """
   server = EmbeddedServer(base_path, model_name, host, port, poll_seconds, limits)
   told = threading.Event()
-  before = {number: signal.signal(number, lambda *_: told.set())
-            for number in (signal.SIGTERM, signal.SIGINT)}
+  before = {
+    number: signal.signal(number, lambda *_: told.set())
+    for number in (signal.SIGTERM, signal.SIGINT)
+  }
   try:
     server.start()
     on_ready(server)
@@ -199,7 +213,7 @@ def _listen(host: str, port: int) -> socket.socket:
   except (OSError, OverflowError) as error:
     listener.close()
     raise ServingError(
-        f'{host}:{port}: expected an address that is free. Received: {error}. '
-        'Stop what listens there, or choose another with --port (0 for any free one).'
+      f'{host}:{port}: expected an address that is free. Received: {error}. '
+      'Stop what listens there, or choose another with --port (0 for any free one).'
     ) from error
   return listener

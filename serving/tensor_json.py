@@ -41,8 +41,10 @@ def parse_body(body: bytes) -> dict:
   if not isinstance(parsed, dict):
     raise FormatError(f'JSON Value: expected an object. Received: {type(parsed).__name__}.')
   if (ROW in parsed) == (COLUMN in parsed):
-    raise FormatError(f"Expected exactly one of the keys '{ROW}' and '{COLUMN}'. "
-                      f'Received: {", ".join(sorted(parsed)) or "none"}.')
+    raise FormatError(
+      f"Expected exactly one of the keys '{ROW}' and '{COLUMN}'. "
+      f'Received: {", ".join(sorted(parsed)) or "none"}.'
+    )
   return parsed
 
 
@@ -76,11 +78,16 @@ def write_outputs(outputs: Mapping[str, np.ndarray], row: bool) -> dict:
   sizes = {name: len(value) if isinstance(value, list) else -1 for name, value in values.items()}
   if -1 in sizes.values() or len(set(sizes.values())) > 1:
     raise FormatError(
-        f'Expected outputs of one batch size. Received: {sizes}. Ask in the columnar form.')
+      f'Expected outputs of one batch size. Received: {sizes}. Ask in the columnar form.'
+    )
   if len(values) == 1:
     return {'predictions': next(iter(values.values()))}
-  return {'predictions': [dict(zip(values, row_values, strict=True))
-                          for row_values in zip(*values.values(), strict=True)]}
+  return {
+    'predictions': [
+      dict(zip(values, row_values, strict=True))
+      for row_values in zip(*values.values(), strict=True)
+    ]
+  }
 
 
 def _columns_of_rows(rows: Any, dtypes: Mapping[str, np.dtype]) -> dict[str, Any]:
@@ -89,14 +96,18 @@ def _columns_of_rows(rows: Any, dtypes: Mapping[str, np.dtype]) -> dict[str, Any
   named = isinstance(rows[0], dict) and not _is_bytes(rows[0])
   if not named:
     if len(dtypes) != 1:
-      raise FormatError(f"'{ROW}': expected objects with the keys {', '.join(sorted(dtypes))}. "
-                        'Received: plain values.')
+      raise FormatError(
+        f"'{ROW}': expected objects with the keys {', '.join(sorted(dtypes))}. "
+        'Received: plain values.'
+      )
     return {next(iter(dtypes)): rows}
   for index, row in enumerate(rows):
     if not isinstance(row, dict) or set(row) != set(dtypes):
       received = ', '.join(sorted(row)) if isinstance(row, dict) else type(row).__name__
-      raise FormatError(f"'{ROW}'[{index}]: expected an object with exactly the keys "
-                        f'{", ".join(sorted(dtypes))}. Received: {received}.')
+      raise FormatError(
+        f"'{ROW}'[{index}]: expected an object with exactly the keys "
+        f'{", ".join(sorted(dtypes))}. Received: {received}.'
+      )
   return {name: [row[name] for row in rows] for name in dtypes}
 
 
@@ -104,8 +115,9 @@ def _columns(value: Any, dtypes: Mapping[str, np.dtype]) -> Mapping[str, Any]:
   if isinstance(value, dict) and not _is_bytes(value):
     missing = sorted(set(dtypes) - set(value))
     if missing:
-      raise FormatError(f"'{COLUMN}': expected the keys {', '.join(sorted(dtypes))}. "
-                        f'Missing: {", ".join(missing)}.')
+      raise FormatError(
+        f"'{COLUMN}': expected the keys {', '.join(sorted(dtypes))}. Missing: {', '.join(missing)}."
+      )
     return value
   if len(dtypes) != 1:
     raise FormatError(f"'{COLUMN}': expected an object with the keys {', '.join(sorted(dtypes))}.")
@@ -157,7 +169,8 @@ def _leaf(name: str, leaf: Any, dtype: np.dtype) -> Any:
   elif kind == 'f' and isinstance(leaf, int | float):
     return leaf
   expected = {'O': 'a string or {"b64": "..."}', 'b': 'true or false', 'f': 'a number'}.get(
-      kind, 'an integer')
+    kind, 'an integer'
+  )
   raise FormatError(f'{name}: expected {expected}. Received: {json.dumps(leaf)[:60]}.')
 
 

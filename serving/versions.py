@@ -59,10 +59,10 @@ class Versions:
   """
 
   def __init__(
-      self,
-      base_path: pathlib.Path | str,
-      load: Callable[[pathlib.Path], Servable] = Servable,
-      prepare: Callable[[Servable], None] = warm_up.warm_up,
+    self,
+    base_path: pathlib.Path | str,
+    load: Callable[[pathlib.Path], Servable] = Servable,
+    prepare: Callable[[Servable], None] = warm_up.warm_up,
   ):
     self.base_path = pathlib.Path(base_path)
     self._load, self._prepare = load, prepare
@@ -134,8 +134,9 @@ class Versions:
       current = self._current
       if current is None or version not in (None, current.version):
         raise VersionNotFoundError(
-            f'{self.base_path}: expected version {"any" if version is None else version} in '
-            f'service. Received: {current.version if current else "none"}.')
+          f'{self.base_path}: expected version {"any" if version is None else version} in '
+          f'service. Received: {current.version if current else "none"}.'
+        )
       current.users += 1
     try:
       yield current.version, current.servable

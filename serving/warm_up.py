@@ -18,8 +18,9 @@ _LOG = logging.getLogger(__name__)
 
 # A PNG of 3x2 pixels, red, green and blue.
 _PNG = base64.b64decode(
-    'iVBORw0KGgoAAAANSUhEUgAAAAMAAAACCAIAAAASFvFNAAAAFklEQVR4nGP4z8DA8J+BgeE/EwMMAAAs+wMA'
-    'nNzY2gAAAABJRU5ErkJggg==')
+  'iVBORw0KGgoAAAANSUhEUgAAAAMAAAACCAIAAAASFvFNAAAAFklEQVR4nGP4z8DA8J+BgeE/EwMMAAAs+wMA'
+  'nNzY2gAAAABJRU5ErkJggg=='
+)
 
 
 def warm_up(servable: Servable) -> None:
@@ -49,4 +50,5 @@ def _made_up(key: str, info: meta_graph_pb2.TensorInfo) -> np.ndarray:
 def _example() -> bytes:
   image = tf.train.Feature(bytes_list=tf.train.BytesList(value=[_PNG]))
   return tf.train.Example(
-      features=tf.train.Features(feature={features.IMAGE: image})).SerializeToString()
+    features=tf.train.Features(feature={features.IMAGE: image})
+  ).SerializeToString()

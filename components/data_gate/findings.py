@@ -12,9 +12,10 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 from components.image_example_gen import records
 
 _SHOWN = 5
-_PARQUET_COLUMNS = {key: name for name, key in
-                    (*records.STRINGS.items(), *records.INTEGERS.items(),
-                     *records.FLOATS.items())}
+_PARQUET_COLUMNS = {
+  key: name
+  for name, key in (*records.STRINGS.items(), *records.INTEGERS.items(), *records.FLOATS.items())
+}
 
 
 class Offenders(NamedTuple):
@@ -32,8 +33,10 @@ class Offenders(NamedTuple):
 
 
 def explain(
-    split: str, anomalies: anomalies_pb2.Anomalies, schema: schema_pb2.Schema,
-    manifest: pathlib.Path,
+  split: str,
+  anomalies: anomalies_pb2.Anomalies,
+  schema: schema_pb2.Schema,
+  manifest: pathlib.Path,
 ) -> Iterator[str]:
   """Yields a line for each anomaly of a split.
 
@@ -46,8 +49,7 @@ def explain(
   known = {feature.name: feature for feature in schema.feature}
   for key, info in sorted(anomalies.anomaly_info.items()):
     name = '/'.join(info.path.step) or key
-    description = ' '.join(
-        reason.description for reason in info.reason) or info.description
+    description = ' '.join(reason.description for reason in info.reason) or info.description
     feature = known.get(name)
     found = offenders(split, feature, manifest) if feature is not None else None
     line = f'split {split}, feature {name}: '
@@ -56,14 +58,18 @@ def explain(
     else:
       shown = ', '.join(map(repr, found.values[:_SHOWN]))
       more = len(found.values) - _SHOWN
-      yield (f'{line}expected {_expected(feature)}. Received: '
-             f'{shown}{f" and {more} other values" if more > 0 else ""} in {found.images} '
-             f'{"image" if found.images == 1 else "images"}: {", ".join(found.files)}'
-             f'{" and others" if found.images > len(found.files) else ""}.')
+      yield (
+        f'{line}expected {_expected(feature)}. Received: '
+        f'{shown}{f" and {more} other values" if more > 0 else ""} in {found.images} '
+        f'{"image" if found.images == 1 else "images"}: {", ".join(found.files)}'
+        f'{" and others" if found.images > len(found.files) else ""}.'
+      )
   if anomalies.HasField('dataset_anomaly_info'):
     reasons = anomalies.dataset_anomaly_info.reason
-    yield f'split {split}: ' + (' '.join(reason.description for reason in reasons)
-                                or anomalies.dataset_anomaly_info.description)
+    yield f'split {split}: ' + (
+      ' '.join(reason.description for reason in reasons)
+      or anomalies.dataset_anomaly_info.description
+    )
 
 
 def offenders(split: str, feature: schema_pb2.Feature, manifest: pathlib.Path) -> Offenders | None:
@@ -82,10 +88,15 @@ def offenders(split: str, feature: schema_pb2.Feature, manifest: pathlib.Path) -
   if outside is None:
     return None
   table = table.filter(outside)
-  values = sorted(pc.value_counts(table[column]).to_pylist(),
-                  key=lambda entry: (-entry['counts'], entry['values']))
-  return Offenders([entry['values'] for entry in values], table.num_rows,
-                   sorted(table['path'].slice(0, 1000).to_pylist())[:_SHOWN])
+  values = sorted(
+    pc.value_counts(table[column]).to_pylist(),
+    key=lambda entry: (-entry['counts'], entry['values']),
+  )
+  return Offenders(
+    [entry['values'] for entry in values],
+    table.num_rows,
+    sorted(table['path'].slice(0, 1000).to_pylist())[:_SHOWN],
+  )
 
 
 def _outside(values: pa.ChunkedArray, feature: schema_pb2.Feature) -> pa.ChunkedArray | None:
@@ -109,9 +120,14 @@ def _expected(feature: schema_pb2.Feature) -> str:
   if kind == 'string_domain':
     values = list(feature.string_domain.value)
     more = len(values) - 2 * _SHOWN
-    listed = ', '.join(map(repr, values[:2 * _SHOWN])) + (f' and {more} others' if more > 0 else '')
+    listed = ', '.join(map(repr, values[: 2 * _SHOWN])) + (
+      f' and {more} others' if more > 0 else ''
+    )
     return f'one of {listed}'
   domain = getattr(feature, kind)
-  limits = [f'{word} {getattr(domain, bound):g}' for word, bound in
-            (('at least', 'min'), ('at most', 'max')) if domain.HasField(bound)]
+  limits = [
+    f'{word} {getattr(domain, bound):g}'
+    for word, bound in (('at least', 'min'), ('at most', 'max'))
+    if domain.HasField(bound)
+  ]
   return f'a value of {" and ".join(limits)}'

@@ -17,12 +17,12 @@ class EvaluatorSpec(standard_component_specs.EvaluatorSpec):
   """TFX's spec with one more output and one more parameter."""
 
   PARAMETERS = {
-      **standard_component_specs.EvaluatorSpec.PARAMETERS,
-      CODE_FINGERPRINT_KEY: ExecutionParameter(type=str),
+    **standard_component_specs.EvaluatorSpec.PARAMETERS,
+    CODE_FINGERPRINT_KEY: ExecutionParameter(type=str),
   }
   OUTPUTS = {
-      **standard_component_specs.EvaluatorSpec.OUTPUTS,
-      PREDICTIONS_KEY: ChannelParameter(type=components.Predictions),
+    **standard_component_specs.EvaluatorSpec.OUTPUTS,
+    PREDICTIONS_KEY: ChannelParameter(type=components.Predictions),
   }
 
 
@@ -48,25 +48,25 @@ class Evaluator(tfx_evaluator.Evaluator):
   EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
 
   def __init__(
-      self,
-      examples: channel.BaseChannel,
-      model: channel.BaseChannel,
-      eval_config,
-      example_splits: list[str],
-      code_fingerprint: str,
-      baseline_model: channel.BaseChannel | None = None,
+    self,
+    examples: channel.BaseChannel,
+    model: channel.BaseChannel,
+    eval_config,
+    example_splits: list[str],
+    code_fingerprint: str,
+    baseline_model: channel.BaseChannel | None = None,
   ):
     spec = EvaluatorSpec(
-        examples=examples,
-        model=model,
-        baseline_model=baseline_model,
-        eval_config=eval_config,
-        fairness_indicator_thresholds='null',
-        example_splits=json_utils.dumps(example_splits),
-        code_fingerprint=code_fingerprint,
-        evaluation=channel.Channel(type=standard_artifacts.ModelEvaluation),
-        blessing=channel.Channel(type=standard_artifacts.ModelBlessing),
-        predictions=channel.Channel(type=components.Predictions),
+      examples=examples,
+      model=model,
+      baseline_model=baseline_model,
+      eval_config=eval_config,
+      fairness_indicator_thresholds='null',
+      example_splits=json_utils.dumps(example_splits),
+      code_fingerprint=code_fingerprint,
+      evaluation=channel.Channel(type=standard_artifacts.ModelEvaluation),
+      blessing=channel.Channel(type=standard_artifacts.ModelBlessing),
+      predictions=channel.Channel(type=components.Predictions),
     )
     # TFX's own __init__ builds a spec without the output that is added here.
     base_beam_component.BaseBeamComponent.__init__(self, spec=spec)

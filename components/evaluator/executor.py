@@ -26,30 +26,38 @@ class Executor(tfx_executor.Executor):
     in_service = input_dict.get(standard_component_specs.BASELINE_MODEL_KEY)
     baseline = _export(in_service) if in_service else None
     same = baseline is not None and (
-        weights_hash.weights_sha256(candidate) == weights_hash.weights_sha256(baseline))
+      weights_hash.weights_sha256(candidate) == weights_hash.weights_sha256(baseline)
+    )
     compared = dict(input_dict)
     if same:
       _log.info('candidate and baseline hold the same weights')
       compared.pop(standard_component_specs.BASELINE_MODEL_KEY)
     super().Do(compared, output_dict, exec_properties)
-    split, = json_utils.loads(exec_properties[standard_component_specs.EXAMPLE_SPLITS_KEY])
+    (split,) = json_utils.loads(exec_properties[standard_component_specs.EXAMPLE_SPLITS_KEY])
     patterns = [
-        io_utils.all_files_pattern(uri) for uri in artifact_utils.get_split_uris(
-            input_dict[standard_component_specs.EXAMPLES_KEY], split)]
+      io_utils.all_files_pattern(uri)
+      for uri in artifact_utils.get_split_uris(
+        input_dict[standard_component_specs.EXAMPLES_KEY], split
+      )
+    ]
     predicted = predictions.write(
-        pathlib.Path(artifact_utils.get_single_uri(output_dict['predictions'])), patterns,
-        candidate, None if same else baseline)
+      pathlib.Path(artifact_utils.get_single_uri(output_dict['predictions'])),
+      patterns,
+      candidate,
+      None if same else baseline,
+    )
     evaluation = pathlib.Path(
-        artifact_utils.get_single_uri(output_dict[standard_component_specs.EVALUATION_KEY]))
-    verdict.judge(
-        evaluation, predicted, predictions.labels(candidate), same).write(evaluation)
+      artifact_utils.get_single_uri(output_dict[standard_component_specs.EVALUATION_KEY])
+    )
+    verdict.judge(evaluation, predicted, predictions.labels(candidate), same).write(evaluation)
     _record(input_dict, output_dict, candidate, same)
 
 
 def _export(artifacts) -> pathlib.Path:
   artifact = artifact_utils.get_single_instance(artifacts)
   return pathlib.Path(
-      path_utils.serving_model_path(artifact.uri, path_utils.is_old_model_artifact(artifact)))
+    path_utils.serving_model_path(artifact.uri, path_utils.is_old_model_artifact(artifact))
+  )
 
 
 def _record(input_dict, output_dict, candidate: pathlib.Path, same: bool) -> None:
@@ -61,8 +69,9 @@ def _record(input_dict, output_dict, candidate: pathlib.Path, same: bool) -> Non
   if same:
     # TFX notes the baseline only where it compared with it.
     blessing = artifact_utils.get_single_instance(
-        output_dict[standard_component_specs.BLESSING_KEY])
+      output_dict[standard_component_specs.BLESSING_KEY]
+    )
     baseline = artifact_utils.get_single_instance(
-        input_dict[standard_component_specs.BASELINE_MODEL_KEY])
-    blessing.set_int_custom_property(
-        constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY, baseline.id)
+      input_dict[standard_component_specs.BASELINE_MODEL_KEY]
+    )
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY, baseline.id)

@@ -36,29 +36,32 @@ def measure(label_ids: np.ndarray, probabilities: np.ndarray, labels: list[str])
   ids = np.arange(len(labels))
   predicted = probabilities.argmax(axis=1)
   precision, recall, f1, support = sklearn.metrics.precision_recall_fscore_support(
-      label_ids, predicted, labels=ids, zero_division=0.0)
+    label_ids, predicted, labels=ids, zero_division=0.0
+  )
   present = support > 0
   per_class = {}
   for index, name in enumerate(labels):
     truth = label_ids == index
     both = truth.any() and not truth.all()
     per_class[name] = {
-        'n': int(support[index]),
-        'precision': float(precision[index]),
-        'recall': float(recall[index]) if present[index] else None,
-        'f1': float(f1[index]) if present[index] else None,
-        'roc_auc': float(sklearn.metrics.roc_auc_score(
-            truth, probabilities[:, index])) if both else None,
-        'pr_auc': float(sklearn.metrics.average_precision_score(
-            truth, probabilities[:, index])) if both else None,
+      'n': int(support[index]),
+      'precision': float(precision[index]),
+      'recall': float(recall[index]) if present[index] else None,
+      'f1': float(f1[index]) if present[index] else None,
+      'roc_auc': float(sklearn.metrics.roc_auc_score(truth, probabilities[:, index]))
+      if both
+      else None,
+      'pr_auc': float(sklearn.metrics.average_precision_score(truth, probabilities[:, index]))
+      if both
+      else None,
     }
   return {
-      'accuracy': proportion(int((predicted == label_ids).sum()), len(label_ids)),
-      'log_loss': float(sklearn.metrics.log_loss(
-          label_ids, probabilities.astype(np.float64), labels=ids)),
-      'macro_f1': float(f1[present].mean()),
-      'labels': labels,
-      'confusion_matrix': sklearn.metrics.confusion_matrix(
-          label_ids, predicted, labels=ids).tolist(),
-      'per_class': per_class,
+    'accuracy': proportion(int((predicted == label_ids).sum()), len(label_ids)),
+    'log_loss': float(
+      sklearn.metrics.log_loss(label_ids, probabilities.astype(np.float64), labels=ids)
+    ),
+    'macro_f1': float(f1[present].mean()),
+    'labels': labels,
+    'confusion_matrix': sklearn.metrics.confusion_matrix(label_ids, predicted, labels=ids).tolist(),
+    'per_class': per_class,
   }

@@ -14,20 +14,22 @@ from schemas import features, signatures
 
 FILE = 'predictions.parquet'
 _BATCH = 64
-_SCHEMA = pa.schema([
+_SCHEMA = pa.schema(
+  [
     ('image_id', pa.string()),
     ('label', pa.string()),
     ('label_id', pa.int64()),
     ('candidate', pa.list_(pa.float32())),
     ('baseline', pa.list_(pa.float32())),
-])
+  ]
+)
 
 
 def write(
-    folder: pathlib.Path,
-    patterns: Sequence[str],
-    candidate: pathlib.Path,
-    baseline: pathlib.Path | None,
+  folder: pathlib.Path,
+  patterns: Sequence[str],
+  candidate: pathlib.Path,
+  baseline: pathlib.Path | None,
 ) -> pathlib.Path:
   """Writes predictions.parquet.
 
@@ -50,11 +52,11 @@ def write(
     for batch in input_pipeline.read_records(files).batch(_BATCH):
       ids, labels = zip(*_identify(batch), strict=True)
       rows = {
-          'image_id': ids,
-          'label': labels,
-          'label_id': _label_ids(model, batch),
-          'candidate': list(_probabilities(model, batch)),
-          'baseline': other.probabilities(batch) if other else [None] * len(ids),
+        'image_id': ids,
+        'label': labels,
+        'label_id': _label_ids(model, batch),
+        'candidate': list(_probabilities(model, batch)),
+        'baseline': other.probabilities(batch) if other else [None] * len(ids),
       }
       writer.write_table(pa.table(rows, schema=_SCHEMA))
   return path
@@ -73,8 +75,10 @@ def _label_ids(model, batch: tf.Tensor) -> np.ndarray:
 def _identify(batch: tf.Tensor) -> Iterator[tuple[str, str]]:
   for record in batch.numpy():
     feature = tf.train.Example.FromString(record).features.feature
-    yield (feature[features.IMAGE_ID].bytes_list.value[0].decode(),
-           feature[features.LABEL].bytes_list.value[0].decode())
+    yield (
+      feature[features.IMAGE_ID].bytes_list.value[0].decode(),
+      feature[features.LABEL].bytes_list.value[0].decode(),
+    )
 
 
 class _Baseline:
@@ -92,8 +96,10 @@ class _Baseline:
     return [self._reorder(row) for row in _probabilities(self._model, batch)]
 
   def _reorder(self, row: np.ndarray) -> np.ndarray:
-    return np.array([row[self._position[label]] if label in self._position else 0.0
-                     for label in self._ours], np.float32)
+    return np.array(
+      [row[self._position[label]] if label in self._position else 0.0 for label in self._ours],
+      np.float32,
+    )
 
 
 def labels(export: pathlib.Path) -> list[str]:

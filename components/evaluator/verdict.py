@@ -35,14 +35,15 @@ class Verdict:
 
   def write(self, folder: pathlib.Path) -> None:
     (folder / FILE).write_text(
-        json.dumps(dataclasses.asdict(self), indent=2) + '\n', encoding='utf-8')
+      json.dumps(dataclasses.asdict(self), indent=2) + '\n', encoding='utf-8'
+    )
 
 
 def judge(
-    evaluation: pathlib.Path,
-    predicted: pathlib.Path,
-    labels: list[str],
-    same_as_baseline: bool,
+  evaluation: pathlib.Path,
+  predicted: pathlib.Path,
+  labels: list[str],
+  same_as_baseline: bool,
 ) -> Verdict:
   """Reads TFMA's results and the stored predictions.
 
@@ -61,10 +62,19 @@ def judge(
     baseline = metrics.measure(truth, _matrix(table['baseline']), labels)
   blessed = result.validation_ok
   reasons = [_praise(candidate, baseline, same_as_baseline)] if blessed else []
-  reasons += [reason for slice_result in result.metric_validations_per_slice
-              for reason in _refusals(slice_result)]
-  return Verdict(blessed, reasons, same_as_baseline, candidate, baseline,
-                 _slices(evaluation, with_baseline=baseline is not None))
+  reasons += [
+    reason
+    for slice_result in result.metric_validations_per_slice
+    for reason in _refusals(slice_result)
+  ]
+  return Verdict(
+    blessed,
+    reasons,
+    same_as_baseline,
+    candidate,
+    baseline,
+    _slices(evaluation, with_baseline=baseline is not None),
+  )
 
 
 def _matrix(column) -> np.ndarray:
@@ -78,8 +88,10 @@ def _praise(candidate: dict, baseline: dict | None, same_as_baseline: bool) -> s
   if baseline is None:
     return f'Accuracy {value:.4f} meets the absolute bar; there is no model in service yet.'
   change = value - baseline['accuracy']['value']
-  return (f'Accuracy {value:.4f} meets the absolute bar and is {change:+.4f} against the model in '
-          'service.')
+  return (
+    f'Accuracy {value:.4f} meets the absolute bar and is {change:+.4f} against the model in '
+    'service.'
+  )
 
 
 def _refusals(slice_result):
@@ -90,8 +102,10 @@ def _refusals(slice_result):
     threshold = failure.metric_threshold
     if failure.metric_key.is_diff:
       limit = threshold.change_threshold.absolute.value
-      yield (f'{metric} on {name} changed by {value:+.4f} against the model in service; at least '
-             f'{limit:+.4f} is asked for (evaluate.max_accuracy_drop).')
+      yield (
+        f'{metric} on {name} changed by {value:+.4f} against the model in service; at least '
+        f'{limit:+.4f} is asked for (evaluate.max_accuracy_drop).'
+      )
     else:
       limit = threshold.value_threshold.lower_bound.value
       key = 'evaluate.min_accuracy' if name == 'all images' else 'evaluate.slice_floors'
@@ -112,15 +126,21 @@ def _slice_value(single) -> str:
 
 def _slices(evaluation: pathlib.Path, with_baseline: bool) -> list[dict]:
   loaded = tfma.load_eval_result(
-      str(evaluation), model_name=tfma.CANDIDATE_KEY if with_baseline else '')
+    str(evaluation), model_name=tfma.CANDIDATE_KEY if with_baseline else ''
+  )
   rows = []
   for slice_key, outputs in loaded.slicing_metrics:
     if not slice_key:
       continue
-    (column, value), = slice_key
+    ((column, value),) = slice_key
     figures = outputs['']['']
     total = int(figures['example_count']['doubleValue'])
     accuracy = figures['sparse_categorical_accuracy']['doubleValue']
-    rows.append({'key': column, 'value': str(value),
-                 'accuracy': metrics.proportion(round(accuracy * total), total)})
+    rows.append(
+      {
+        'key': column,
+        'value': str(value),
+        'accuracy': metrics.proportion(round(accuracy * total), total),
+      }
+    )
   return sorted(rows, key=lambda row: (row['key'], row['value']))

@@ -16,16 +16,16 @@ class ImageExampleGenSpec(types.ComponentSpec):
 
   INPUTS: dict[str, ChannelParameter] = {}
   OUTPUTS = {
-      keys.EXAMPLES: ChannelParameter(type=standard_artifacts.Examples),
-      keys.QUARANTINE: ChannelParameter(type=components.Quarantine),
-      keys.DATASET: ChannelParameter(type=components.Dataset),
+    keys.EXAMPLES: ChannelParameter(type=standard_artifacts.Examples),
+    keys.QUARANTINE: ChannelParameter(type=components.Quarantine),
+    keys.DATASET: ChannelParameter(type=components.Dataset),
   }
   PARAMETERS = {
-      keys.CONFIG: ExecutionParameter(type=str),
-      keys.STATE_DIR: ExecutionParameter(type=str),
-      keys.CODE_FINGERPRINT: ExecutionParameter(type=str),
-      keys.DATA_FINGERPRINT: ExecutionParameter(type=str, optional=True),
-      keys.SPAN: ExecutionParameter(type=int, optional=True),
+    keys.CONFIG: ExecutionParameter(type=str),
+    keys.STATE_DIR: ExecutionParameter(type=str),
+    keys.CODE_FINGERPRINT: ExecutionParameter(type=str),
+    keys.DATA_FINGERPRINT: ExecutionParameter(type=str, optional=True),
+    keys.SPAN: ExecutionParameter(type=int, optional=True),
   }
 
 
@@ -54,8 +54,9 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
   EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
   DRIVER_CLASS = driver.Driver
 
-  def __init__(self, data: DataConfig, state_dir: str, code_fingerprint: str,
-               data_fingerprint=None, span=None):
+  def __init__(
+    self, data: DataConfig, state_dir: str, code_fingerprint: str, data_fingerprint=None, span=None
+  ):
     """Wires the component.
 
     Args:
@@ -68,7 +69,8 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
         and split lock.
       span: int or RuntimeParameter; by default 0.
     """
-    spec = ImageExampleGenSpec(**{
+    spec = ImageExampleGenSpec(
+      **{
         keys.CONFIG: data.model_dump_json(by_alias=True),
         keys.STATE_DIR: state_dir,
         keys.CODE_FINGERPRINT: code_fingerprint,
@@ -77,5 +79,6 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
         keys.EXAMPLES: types.Channel(type=standard_artifacts.Examples),
         keys.QUARANTINE: types.Channel(type=components.Quarantine),
         keys.DATASET: types.Channel(type=components.Dataset),
-    })
+      }
+    )
     super().__init__(spec=spec)

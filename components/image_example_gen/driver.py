@@ -27,26 +27,32 @@ class Driver(base_driver.BaseDriver, ir_base_driver.BaseDriver):
     ir_base_driver.BaseDriver.__init__(self, metadata_handle)
 
   def resolve_exec_properties(
-      self, exec_properties: dict[str, Any], pipeline_info: data_types.PipelineInfo,
-      component_info: data_types.ComponentInfo) -> dict[str, Any]:
+    self,
+    exec_properties: dict[str, Any],
+    pipeline_info: data_types.PipelineInfo,
+    component_info: data_types.ComponentInfo,
+  ) -> dict[str, Any]:
     """Fills in `data_fingerprint` and `span`, where they were not given."""
     del pipeline_info, component_info
     if not exec_properties.get(keys.DATA_FINGERPRINT):
       exec_properties[keys.DATA_FINGERPRINT] = data_fingerprint(
-          DataConfig.model_validate_json(exec_properties[keys.CONFIG]),
-          pathlib.Path(exec_properties[keys.STATE_DIR]))
+        DataConfig.model_validate_json(exec_properties[keys.CONFIG]),
+        pathlib.Path(exec_properties[keys.STATE_DIR]),
+      )
     if exec_properties.get(keys.SPAN) is None:
       exec_properties[keys.SPAN] = 0
     return exec_properties
 
-  def run(self, execution_info: portable_data_types.ExecutionInfo
-          ) -> driver_output_pb2.DriverOutput:
+  def run(
+    self, execution_info: portable_data_types.ExecutionInfo
+  ) -> driver_output_pb2.DriverOutput:
     """Overrides ir_base_driver.BaseDriver.run()."""
     # Only the old interface takes these two; nothing reads them.
     pipeline_info = data_types.PipelineInfo('', '')
     component_info = data_types.ComponentInfo('', '', pipeline_info)
     exec_properties = self.resolve_exec_properties(
-        dict(execution_info.exec_properties), pipeline_info, component_info)
+      dict(execution_info.exec_properties), pipeline_info, component_info
+    )
     result = driver_output_pb2.DriverOutput()
     for key, value in exec_properties.items():
       if value is not None:

@@ -22,9 +22,12 @@ from schemas.config import DataConfig
 class Executor(base_beam_executor.BaseBeamExecutor):
   """Executor of ImageExampleGen."""
 
-  def Do(self, input_dict: dict[str, list[types.Artifact]],
-         output_dict: dict[str, list[types.Artifact]],
-         exec_properties: dict[str, Any]) -> None:
+  def Do(
+    self,
+    input_dict: dict[str, list[types.Artifact]],
+    output_dict: dict[str, list[types.Artifact]],
+    exec_properties: dict[str, Any],
+  ) -> None:
     """Ingests the images; see component.py for the artifacts and parameters.
 
     Raises:
@@ -39,14 +42,18 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     # The artifacts may lie in a bucket, where only whole files can be put.
     with tempfile.TemporaryDirectory(prefix='outputs-', dir=state) as folder:
       outputs = ingest.Outputs(
-          examples={name: os.path.join(examples.uri, f'Split-{name}')
-                    for name in features.SPLITS},
-          quarantine=pathlib.Path(folder, keys.QUARANTINE),
-          dataset=pathlib.Path(folder, keys.DATASET))
+        examples={name: os.path.join(examples.uri, f'Split-{name}') for name in features.SPLITS},
+        quarantine=pathlib.Path(folder, keys.QUARANTINE),
+        dataset=pathlib.Path(folder, keys.DATASET),
+      )
       outputs.dataset.mkdir()
       summary = ingest.ingest(
-          data, outputs, state, exec_properties.get(keys.DATA_FINGERPRINT) or '',
-          self._make_beam_pipeline)
+        data,
+        outputs,
+        state,
+        exec_properties.get(keys.DATA_FINGERPRINT) or '',
+        self._make_beam_pipeline,
+      )
       _put(outputs.quarantine, artifact_utils.get_single_uri(output_dict[keys.QUARANTINE]))
       _put(outputs.dataset, dataset.uri)
     examples.split_names = artifact_utils.encode_split_names(list(features.SPLITS))
@@ -55,7 +62,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     examples_utils.set_file_format(examples, 'tfrecords_gzip')
     examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
     examples.set_string_custom_property(
-        utils.FINGERPRINT_PROPERTY_NAME, exec_properties.get(keys.DATA_FINGERPRINT) or '')
+      utils.FINGERPRINT_PROPERTY_NAME, exec_properties.get(keys.DATA_FINGERPRINT) or ''
+    )
     for key in (keys.DATASET_SHA256, keys.MANIFEST_SHA256):
       dataset.set_string_custom_property(key, summary[key])
 

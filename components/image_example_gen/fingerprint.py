@@ -43,16 +43,20 @@ class ContentHashes:
 
   def __init__(self, connection: sqlite3.Connection):
     self._connection = connection
-    connection.execute('CREATE TABLE IF NOT EXISTS content (path TEXT PRIMARY KEY, size INTEGER, '
-                       'mtime_ns INTEGER, sha256 TEXT) WITHOUT ROWID')
+    connection.execute(
+      'CREATE TABLE IF NOT EXISTS content (path TEXT PRIMARY KEY, size INTEGER, '
+      'mtime_ns INTEGER, sha256 TEXT) WITHOUT ROWID'
+    )
 
   def of(self, paths: Iterable[pathlib.Path | None]) -> Iterator[str]:
     """Yields the hash of each file, '' where there is none or it cannot be read."""
     for (key, size, mtime_ns, known), digest in parallel.ordered_map(
-        _hash, (self._look_up(path) for path in paths)):
+      _hash, (self._look_up(path) for path in paths)
+    ):
       if digest and not known and time.time_ns() - mtime_ns > _SETTLED_NS:
-        self._connection.execute('INSERT OR REPLACE INTO content VALUES (?, ?, ?, ?)',
-                                 (key, size, mtime_ns, digest))
+        self._connection.execute(
+          'INSERT OR REPLACE INTO content VALUES (?, ?, ?, ?)', (key, size, mtime_ns, digest)
+        )
       yield digest
 
   def _look_up(self, path: pathlib.Path | None) -> tuple[str, int, int, str]:
@@ -63,8 +67,9 @@ class ContentHashes:
     except OSError:
       return '', 0, 0, ''
     row = self._connection.execute(
-        'SELECT sha256 FROM content WHERE path = ? AND size = ? AND mtime_ns = ?',
-        (str(path), status.st_size, status.st_mtime_ns)).fetchone()
+      'SELECT sha256 FROM content WHERE path = ? AND size = ? AND mtime_ns = ?',
+      (str(path), status.st_size, status.st_mtime_ns),
+    ).fetchone()
     return str(path), status.st_size, status.st_mtime_ns, row[0] if row else ''
 
 
@@ -111,6 +116,14 @@ def rows_fingerprint(manifest: Manifest, hashes: ContentHashes) -> str:
 
   for digest in hashes.of(paths()):
     row = waiting.pop(0)
-    total.add([row.filename, row.label, row.split, row.reason,
-               list(zip(manifest.columns, row.columns, strict=True)), digest])
+    total.add(
+      [
+        row.filename,
+        row.label,
+        row.split,
+        row.reason,
+        list(zip(manifest.columns, row.columns, strict=True)),
+        digest,
+      ]
+    )
   return total.hexdigest()

@@ -23,8 +23,10 @@ CREATE TABLE locked (image_id TEXT PRIMARY KEY, split TEXT) WITHOUT ROWID;
 CREATE TABLE assigned (position INTEGER PRIMARY KEY, split TEXT);
 """
 # The first of several copies: by path, and for two rows of one path by their content.
-_FIRST = ('SELECT position FROM images AS other WHERE other.image_id = images.image_id '
-          'ORDER BY filename, rest, position LIMIT 1')
+_FIRST = (
+  'SELECT position FROM images AS other WHERE other.image_id = images.image_id '
+  'ORDER BY filename, rest, position LIMIT 1'
+)
 
 
 class Index:
@@ -53,10 +55,20 @@ class Index:
       if row.reason:
         findings.append((row.number, row.filename, row.reason, row.detail))
       else:
-        rest = json.dumps([row.columns, image.format, image.width, image.height, image.bytes,
-                           image.measured])
-        images.append((row.number, row.filename, row.label, image.image_id, row.split,
-                       split.order_key(self._seed, image.image_id), rest))
+        rest = json.dumps(
+          [row.columns, image.format, image.width, image.height, image.bytes, image.measured]
+        )
+        images.append(
+          (
+            row.number,
+            row.filename,
+            row.label,
+            image.image_id,
+            row.split,
+            split.order_key(self._seed, image.image_id),
+            rest,
+          )
+        )
     self._many('INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, NULL, ?)', images)
     self._many('INSERT INTO findings VALUES (?, ?, ?, ?)', findings)
 
@@ -65,36 +77,46 @@ class Index:
     execute = self._connection.execute
     execute('CREATE INDEX by_content ON images (image_id, filename)')
     execute(
-        'INSERT INTO findings SELECT position, filename, ?, '
-        "'the same bytes under another label: ' || (SELECT other.filename || ' (' || other.label "
-        "|| ')' FROM images AS other WHERE other.image_id = images.image_id "
-        'AND other.label != images.label ORDER BY other.filename, other.position LIMIT 1) '
-        'FROM images WHERE image_id IN '
-        '(SELECT image_id FROM images GROUP BY image_id HAVING COUNT(DISTINCT label) > 1)',
-        (quarantine.LABEL_CONFLICT,))
+      'INSERT INTO findings SELECT position, filename, ?, '
+      "'the same bytes under another label: ' || (SELECT other.filename || ' (' || other.label "
+      "|| ')' FROM images AS other WHERE other.image_id = images.image_id "
+      'AND other.label != images.label ORDER BY other.filename, other.position LIMIT 1) '
+      'FROM images WHERE image_id IN '
+      '(SELECT image_id FROM images GROUP BY image_id HAVING COUNT(DISTINCT label) > 1)',
+      (quarantine.LABEL_CONFLICT,),
+    )
     execute(
-        'DELETE FROM images WHERE image_id IN '
-        '(SELECT image_id FROM images GROUP BY image_id HAVING COUNT(DISTINCT label) > 1)')
-    execute('CREATE TEMP TABLE copies AS SELECT position, '
-            f'({_FIRST}) AS first FROM images WHERE position != ({_FIRST})')
+      'DELETE FROM images WHERE image_id IN '
+      '(SELECT image_id FROM images GROUP BY image_id HAVING COUNT(DISTINCT label) > 1)'
+    )
     execute(
-        'INSERT INTO findings SELECT copy.position, copy.filename, ?, '
-        "'the same bytes as ' || kept.filename || ' in row ' || kept.position "
-        'FROM copies JOIN images AS copy ON copy.position = copies.position '
-        'JOIN images AS kept ON kept.position = copies.first', (quarantine.DUPLICATE,))
+      'CREATE TEMP TABLE copies AS SELECT position, '
+      f'({_FIRST}) AS first FROM images WHERE position != ({_FIRST})'
+    )
+    execute(
+      'INSERT INTO findings SELECT copy.position, copy.filename, ?, '
+      "'the same bytes as ' || kept.filename || ' in row ' || kept.position "
+      'FROM copies JOIN images AS copy ON copy.position = copies.position '
+      'JOIN images AS kept ON kept.position = copies.first',
+      (quarantine.DUPLICATE,),
+    )
     execute('DELETE FROM images WHERE position IN (SELECT position FROM copies)')
 
   def findings(self, harmless: bool = True) -> Iterator[Finding]:
     """Yields what was set aside, by row; the copies only where `harmless`."""
     for finding in self._connection.execute(
-        'SELECT row, filename, reason, detail FROM findings ORDER BY row'):
+      'SELECT row, filename, reason, detail FROM findings ORDER BY row'
+    ):
       if harmless or finding[2] not in quarantine.HARMLESS:
         yield Finding(*finding)
 
   def reasons(self) -> dict[str, int]:
     """Returns how many rows were set aside for each reason."""
-    return dict(self._connection.execute(
-        'SELECT reason, COUNT(*) FROM findings GROUP BY reason ORDER BY reason'))
+    return dict(
+      self._connection.execute(
+        'SELECT reason, COUNT(*) FROM findings GROUP BY reason ORDER BY reason'
+      )
+    )
 
   def lock(self, rows: Iterable[tuple[str, str]]) -> None:
     """Takes the split lock in; see lock.read."""
@@ -107,15 +129,20 @@ class Index:
       The tallies by class that it was decided on.
     """
     execute = self._connection.execute
-    execute('UPDATE images SET split = COALESCE(NULLIF(given, \'\'), '
-            '(SELECT split FROM locked WHERE locked.image_id = images.image_id))')
+    execute(
+      "UPDATE images SET split = COALESCE(NULLIF(given, ''), "
+      '(SELECT split FROM locked WHERE locked.image_id = images.image_id))'
+    )
     tallies = self._tallies()
     quota = split.quotas(tallies, config)
-    free = execute('SELECT position, label FROM images WHERE split IS NULL '
-                   'ORDER BY label, key, image_id')
+    free = execute(
+      'SELECT position, label FROM images WHERE split IS NULL ORDER BY label, key, image_id'
+    )
     self._many('INSERT INTO assigned VALUES (?, ?)', split.assign(free, quota))
-    execute('UPDATE images SET split = (SELECT split FROM assigned '
-            'WHERE assigned.position = images.position) WHERE split IS NULL')
+    execute(
+      'UPDATE images SET split = (SELECT split FROM assigned '
+      'WHERE assigned.position = images.position) WHERE split IS NULL'
+    )
     execute('INSERT OR REPLACE INTO locked SELECT image_id, split FROM images')
     return tallies
 
@@ -127,7 +154,8 @@ class Index:
     """Returns the number of images by split and class."""
     result: dict[str, dict[str, int]] = {name: {} for name in features.SPLITS}
     for name, label, count in self._connection.execute(
-        'SELECT split, label, COUNT(*) FROM images GROUP BY split, label ORDER BY label'):
+      'SELECT split, label, COUNT(*) FROM images GROUP BY split, label ORDER BY label'
+    ):
       result[name][label] = count
     return result
 
@@ -138,19 +166,24 @@ class Index:
     sees all of them.
     """
     for position, filename, label, image_id, given, name, rest in self._connection.execute(
-        'SELECT position, filename, label, image_id, given, split, rest FROM images '
-        'ORDER BY key, image_id'):
+      'SELECT position, filename, label, image_id, given, split, rest FROM images '
+      'ORDER BY key, image_id'
+    ):
       columns, image_format, width, height, size, measured = json.loads(rest)
       row = Row(position, filename, label, given, tuple(columns))
-      yield Inspected(row, image_id, image_format, width, height, size,
-                      Measurements(*measured)), name
+      yield (
+        Inspected(row, image_id, image_format, width, height, size, Measurements(*measured)),
+        name,
+      )
 
   def _tallies(self) -> dict[str, split.Tally]:
     sums = ', '.join(f"SUM(split IS '{name}')" for name in features.SPLITS)
     return {
-        label: split.Tally(total, dict(zip(features.SPLITS, fixed, strict=True)))
-        for label, total, *fixed in self._connection.execute(
-            f'SELECT label, COUNT(*), {sums} FROM images GROUP BY label ORDER BY label')}
+      label: split.Tally(total, dict(zip(features.SPLITS, fixed, strict=True)))
+      for label, total, *fixed in self._connection.execute(
+        f'SELECT label, COUNT(*), {sums} FROM images GROUP BY label ORDER BY label'
+      )
+    }
 
   def _many(self, statement: str, rows: Iterable[tuple]) -> None:
     self._connection.execute('BEGIN')

@@ -18,9 +18,9 @@ SUMMARY_FILE = 'dataset.json'
 FEW_IMAGES = 1000
 FEW_IMAGES_A_CLASS = 20
 ROLES = {
-    features.TRAIN: 'fits the weights, the vocabulary and the pixel statistics',
-    features.VAL: 'early stopping, calibration, thresholds',
-    features.TEST: 'the verdict; never seen in training',
+  features.TRAIN: 'fits the weights, the vocabulary and the pixel statistics',
+  features.VAL: 'early stopping, calibration, thresholds',
+  features.TEST: 'the verdict; never seen in training',
 }
 _NAMED_FILES = 5
 
@@ -40,8 +40,11 @@ class Outputs(NamedTuple):
 
 
 def ingest(
-    data: DataConfig, outputs: Outputs, state: pathlib.Path, data_fingerprint: str,
-    make_pipeline: passes.MakePipeline,
+  data: DataConfig,
+  outputs: Outputs,
+  state: pathlib.Path,
+  data_fingerprint: str,
+  make_pipeline: passes.MakePipeline,
 ) -> dict:
   """Checks, measures, splits and writes all images.
 
@@ -62,8 +65,9 @@ def ingest(
   missing = data.card.missing()
   if missing and data.card.required:
     raise DataError(
-        f'data.card: expected source, owner, licence, access and freshness, as data.card.required '
-        f'is true. Received: nothing for {", ".join(missing)}. Write them into the config.')
+      f'data.card: expected source, owner, licence, access and freshness, as data.card.required '
+      f'is true. Received: nothing for {", ".join(missing)}. Write them into the config.'
+    )
   manifest = open_manifest(data)
   state.mkdir(parents=True, exist_ok=True)
   with tempfile.TemporaryDirectory(prefix='ingest-', dir=state) as folder:
@@ -78,12 +82,14 @@ def ingest(
       quarantine.write(outputs.quarantine, index.findings())
       groups = passes.write_manifest(outputs.dataset / MANIFEST_FILE, manifest, index.images())
       changed = passes.write_examples(
-          outputs.dataset / MANIFEST_FILE, groups, manifest, outputs.examples, work, make_pipeline)
+        outputs.dataset / MANIFEST_FILE, groups, manifest, outputs.examples, work, make_pipeline
+      )
       if changed:
         raise DataError(
-            f'{changed[0]}: expected the same bytes when read again. Received: others, in '
-            f'{len(changed)} of the images. Wait until nothing writes to {manifest.images}, and '
-            'run again.')
+          f'{changed[0]}: expected the same bytes when read again. Received: others, in '
+          f'{len(changed)} of the images. Wait until nothing writes to {manifest.images}, and '
+          'run again.'
+        )
       summary = _summary(index, manifest, data, tallies)
     finally:
       index.close()
@@ -94,11 +100,14 @@ def ingest(
   return summary
 
 
-def _check_bad_rows(index: Index, manifest: Manifest, data: DataConfig,
-                    state: pathlib.Path) -> None:
+def _check_bad_rows(
+  index: Index, manifest: Manifest, data: DataConfig, state: pathlib.Path
+) -> None:
   if not index.rows:
-    raise DataError(f'{manifest.name}: expected one row an image. Received: no rows. '
-                    'Add a row with filename and label for each image.')
+    raise DataError(
+      f'{manifest.name}: expected one row an image. Received: no rows. '
+      'Add a row with filename and label for each image.'
+    )
   bad = _bad_count(index)
   if bad <= data.max_bad_fraction * index.rows:
     return
@@ -106,30 +115,39 @@ def _check_bad_rows(index: Index, manifest: Manifest, data: DataConfig,
   path = quarantine.write(state, index.findings())
   first = []
   for finding in index.findings(harmless=False):
-    first.append(f'{manifest.name} row {finding.row}: {finding.filename!r} {finding.reason}: '
-                 f'{finding.detail}')
+    first.append(
+      f'{manifest.name} row {finding.row}: {finding.filename!r} {finding.reason}: {finding.detail}'
+    )
     if len(first) == _NAMED_FILES:
       break
   if bad > len(first):
     first.append(f'... and {bad - len(first)} more.')
-  raise DataError('\n'.join([
-      *first,
-      f'{bad} of {index.rows} rows are bad ({100 * bad / index.rows:.1f} %); '
-      f'data.max_bad_fraction is {data.max_bad_fraction:g}. All of them: {path}. '
-      'Mend or remove these rows, or raise data.max_bad_fraction.']))
+  raise DataError(
+    '\n'.join(
+      [
+        *first,
+        f'{bad} of {index.rows} rows are bad ({100 * bad / index.rows:.1f} %); '
+        f'data.max_bad_fraction is {data.max_bad_fraction:g}. All of them: {path}. '
+        'Mend or remove these rows, or raise data.max_bad_fraction.',
+      ]
+    )
+  )
 
 
-def _split(index: Index, manifest: Manifest, data: DataConfig, state: pathlib.Path,
-           data_fingerprint: str) -> dict[str, split.Tally]:
+def _split(
+  index: Index, manifest: Manifest, data: DataConfig, state: pathlib.Path, data_fingerprint: str
+) -> dict[str, split.Tally]:
   path = lock.lock_path(data, manifest)
   index.lock(lock.read(path))
   tallies = index.assign(data.split)
   if len(tallies) < 2:
     raise DataError(
-        f'{manifest.name}: expected at least two classes. Received: '
-        f'{", ".join(map(repr, tallies)) or "no usable image"}. Add images of another class.')
+      f'{manifest.name}: expected at least two classes. Received: '
+      f'{", ".join(map(repr, tallies)) or "no usable image"}. Add images of another class.'
+    )
   split.check_splits(
-      {name: sum(classes.values()) for name, classes in index.counts().items()}, data.split)
+    {name: sum(classes.values()) for name, classes in index.counts().items()}, data.split
+  )
   lock.write(path, index.locked())
   with fingerprint.open_state(state) as connection:
     lineage.Lineage(connection).end(data_fingerprint, lock.content_hash(path))
@@ -137,36 +155,45 @@ def _split(index: Index, manifest: Manifest, data: DataConfig, state: pathlib.Pa
 
 
 def _bad_count(index: Index) -> int:
-  return sum(count for reason, count in index.reasons().items()
-             if reason not in quarantine.HARMLESS)
+  return sum(
+    count for reason, count in index.reasons().items() if reason not in quarantine.HARMLESS
+  )
 
 
-def _summary(index: Index, manifest: Manifest, data: DataConfig,
-             tallies: dict[str, split.Tally]) -> dict:
+def _summary(
+  index: Index, manifest: Manifest, data: DataConfig, tallies: dict[str, split.Tally]
+) -> dict:
   total = fingerprint.RowSum()
   for image, name in index.images():
-    total.add([image.row.filename, image.row.label, name,
-               list(zip(manifest.columns, image.row.columns, strict=True)), image.image_id])
+    total.add(
+      [
+        image.row.filename,
+        image.row.label,
+        name,
+        list(zip(manifest.columns, image.row.columns, strict=True)),
+        image.image_id,
+      ]
+    )
   counts = index.counts()
   images = sum(tally.total for tally in tallies.values())
   bad = _bad_count(index)
   return {
-      'dataset_sha256': total.hexdigest(),
-      'manifest_sha256': manifest.sha256(),
-      'manifest': data.labels if manifest.path else None,
-      'rows': index.rows,
-      'images': images,
-      'classes': list(tallies),
-      'columns': list(manifest.columns),
-      'splits': {name: sum(counts[name].values()) for name in features.SPLITS},
-      'counts': counts,
-      'roles': ROLES,
-      'split': data.split.model_dump(),
-      'bad': {'count': bad, 'fraction': bad / index.rows, 'limit': data.max_bad_fraction},
-      'quarantined': index.reasons(),
-      'warnings': _warnings(tallies, images),
-      'card': data.card.model_dump(exclude={'required'}),
-      'missing_card_fields': data.card.missing(),
+    'dataset_sha256': total.hexdigest(),
+    'manifest_sha256': manifest.sha256(),
+    'manifest': data.labels if manifest.path else None,
+    'rows': index.rows,
+    'images': images,
+    'classes': list(tallies),
+    'columns': list(manifest.columns),
+    'splits': {name: sum(counts[name].values()) for name in features.SPLITS},
+    'counts': counts,
+    'roles': ROLES,
+    'split': data.split.model_dump(),
+    'bad': {'count': bad, 'fraction': bad / index.rows, 'limit': data.max_bad_fraction},
+    'quarantined': index.reasons(),
+    'warnings': _warnings(tallies, images),
+    'card': data.card.model_dump(exclude={'required'}),
+    'missing_card_fields': data.card.missing(),
   }
 
 
@@ -176,20 +203,26 @@ def _warnings(tallies: dict[str, split.Tally], images: int) -> list[str]:
     warnings.append(f'{images} images; below {FEW_IMAGES} the figures on val and test are rough.')
   few = [label for label, tally in tallies.items() if tally.total < FEW_IMAGES_A_CLASS]
   if few:
-    warnings.append(f'{len(few)} of {len(tallies)} classes have fewer than {FEW_IMAGES_A_CLASS} '
-                    f'images: {_listed(few)}.')
+    warnings.append(
+      f'{len(few)} of {len(tallies)} classes have fewer than {FEW_IMAGES_A_CLASS} '
+      f'images: {_listed(few)}.'
+    )
   small = split.small_classes(tallies)
   if small:
-    warnings.append(f'{len(small)} classes have fewer than {split.SMALLEST_SPLIT_CLASS} images; '
-                    f'all of them are in train, so nothing judges these classes: '
-                    f'{_listed(small)}.')
+    warnings.append(
+      f'{len(small)} classes have fewer than {split.SMALLEST_SPLIT_CLASS} images; '
+      f'all of them are in train, so nothing judges these classes: '
+      f'{_listed(small)}.'
+    )
   folded: dict[str, list[str]] = {}
   for label in tallies:
     folded.setdefault(' '.join(label.casefold().split()), []).append(label)
   for labels in folded.values():
     if len(labels) > 1:
-      warnings.append('labels that differ by case or blanks alone are taken as different classes: '
-                      f'{_listed(labels)}.')
+      warnings.append(
+        'labels that differ by case or blanks alone are taken as different classes: '
+        f'{_listed(labels)}.'
+      )
   return warnings
 
 

@@ -58,8 +58,14 @@ def inspect_row(manifest: Manifest, row: Row) -> Inspected:
   except tf.errors.OpError as error:
     return _bad(row, quarantine.UNDECODABLE, _first_line(error))
   return Inspected(
-      row, hashlib.sha256(data).hexdigest(), header.format, pixels.shape[1], pixels.shape[0],
-      len(data), measurements.measure(pixels))
+    row,
+    hashlib.sha256(data).hexdigest(),
+    header.format,
+    pixels.shape[1],
+    pixels.shape[0],
+    len(data),
+    measurements.measure(pixels),
+  )
 
 
 def read_file(path: pathlib.Path) -> bytes | None:

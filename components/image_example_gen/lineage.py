@@ -15,11 +15,13 @@ class Lineage:
   def __init__(self, connection: sqlite3.Connection):
     self._connection = connection
     connection.execute(
-        'CREATE TABLE IF NOT EXISTS lineage (rows TEXT, last TEXT, first TEXT, generation INTEGER, '
-        'PRIMARY KEY (rows, last))')
+      'CREATE TABLE IF NOT EXISTS lineage (rows TEXT, last TEXT, first TEXT, generation INTEGER, '
+      'PRIMARY KEY (rows, last))'
+    )
     connection.execute(
-        'CREATE TABLE IF NOT EXISTS begun (fingerprint TEXT PRIMARY KEY, rows TEXT, first TEXT, '
-        'generation INTEGER)')
+      'CREATE TABLE IF NOT EXISTS begun (fingerprint TEXT PRIMARY KEY, rows TEXT, first TEXT, '
+      'generation INTEGER)'
+    )
 
   def origin(self, rows: str, lock: str) -> tuple[str, int]:
     """Returns the lock that a run over these rows counts as having begun with.
@@ -33,22 +35,25 @@ class Lineage:
       removed since: each time, another run must write it again.
     """
     left = self._connection.execute(
-        'SELECT first, generation FROM lineage WHERE rows = ? AND last = ?',
-        (rows, lock)).fetchone()
+      'SELECT first, generation FROM lineage WHERE rows = ? AND last = ?', (rows, lock)
+    ).fetchone()
     if left:
       return left
     begun = self._connection.execute(
-        'SELECT MAX(generation) FROM lineage WHERE rows = ? AND first = ?',
-        (rows, lock)).fetchone()[0]
+      'SELECT MAX(generation) FROM lineage WHERE rows = ? AND first = ?', (rows, lock)
+    ).fetchone()[0]
     return lock, 0 if begun is None else begun + 1
 
   def begin(self, fingerprint: str, rows: str, origin: tuple[str, int]) -> None:
     """Notes what a run of this fingerprint begins with."""
     self._connection.execute(
-        'INSERT OR REPLACE INTO begun VALUES (?, ?, ?, ?)', (fingerprint, rows, *origin))
+      'INSERT OR REPLACE INTO begun VALUES (?, ?, ?, ?)', (fingerprint, rows, *origin)
+    )
 
   def end(self, fingerprint: str, lock: str) -> None:
     """Notes which lock the run left; nothing where its beginning was not noted."""
     self._connection.execute(
-        'INSERT OR REPLACE INTO lineage SELECT rows, ?, first, generation FROM begun '
-        'WHERE fingerprint = ?', (lock, fingerprint))
+      'INSERT OR REPLACE INTO lineage SELECT rows, ?, first, generation FROM begun '
+      'WHERE fingerprint = ?',
+      (lock, fingerprint),
+    )

@@ -60,11 +60,13 @@ def read(path: pathlib.Path) -> Iterator[tuple[str, str]]:
       for cells in reader:
         if not cells:
           continue
-        if (len(cells) != 2 or not _SHA256.fullmatch(cells[0])
-            or cells[1] not in features.SPLITS):
-          raise _malformed(path, reader.line_num,
-                           f'64 hex digits and one of {", ".join(features.SPLITS)}',
-                           ','.join(cells))
+        if len(cells) != 2 or not _SHA256.fullmatch(cells[0]) or cells[1] not in features.SPLITS:
+          raise _malformed(
+            path,
+            reader.line_num,
+            f'64 hex digits and one of {", ".join(features.SPLITS)}',
+            ','.join(cells),
+          )
         yield cells[0], cells[1]
     except (csv.Error, UnicodeDecodeError) as error:
       raise _unreadable(path, error) from error
@@ -98,8 +100,9 @@ def write(path: pathlib.Path, rows: Iterable[tuple[str, str]]) -> None:
       raise
   except OSError as error:
     raise DataError(
-        f'{path}: expected a folder where the split lock can be written. Received: {error}. '
-        'Name a writable file with data.lock.') from error
+      f'{path}: expected a folder where the split lock can be written. Received: {error}. '
+      'Name a writable file with data.lock.'
+    ) from error
 
 
 def _umask() -> int:
@@ -109,10 +112,14 @@ def _umask() -> int:
 
 
 def _malformed(path: pathlib.Path, line: int, expected: str, received: str) -> DataError:
-  return DataError(f'{path} line {line}: expected {expected}. Received: {received!r}. '
-                   'Mend the line, or remove the file for a new split.')
+  return DataError(
+    f'{path} line {line}: expected {expected}. Received: {received!r}. '
+    'Mend the line, or remove the file for a new split.'
+  )
 
 
 def _unreadable(path: pathlib.Path, error: Exception) -> DataError:
-  return DataError(f'{path}: expected a readable split lock. Received: {error}. '
-                   'Mend the file, or remove it for a new split.')
+  return DataError(
+    f'{path}: expected a readable split lock. Received: {error}. '
+    'Mend the file, or remove it for a new split.'
+  )

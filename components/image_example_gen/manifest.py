@@ -128,8 +128,7 @@ class Manifest:
     """
     written = pathlib.PurePath(filename)
     if written.is_absolute() or '..' in written.parts:
-      raise FileError(
-          OUTSIDE_ROOT, f'expected a path below {self.images}. Received: {filename!r}.')
+      raise FileError(OUTSIDE_ROOT, f'expected a path below {self.images}. Received: {filename!r}.')
     try:
       path = (self.images / written).resolve()
       found = path.is_file()
@@ -137,8 +136,9 @@ class Manifest:
       raise FileError(MISSING_FILE, f'no such file under {self.images}: {error}.') from error
     # images/ itself may be a link to another disk: its owner made it.
     if not any(path.is_relative_to(folder) for folder in self._real_folders):
-      raise FileError(OUTSIDE_ROOT, f'expected a file below {self.root}. Received: a link to '
-                                    f'{path}.')
+      raise FileError(
+        OUTSIDE_ROOT, f'expected a file below {self.root}. Received: a link to {path}.'
+      )
     if not found:
       raise FileError(MISSING_FILE, f'not found under {self.images}.')
     return path
@@ -157,27 +157,39 @@ class Manifest:
             yield self._csv_row(number, cells, len(header), positions, further)
       except (csv.Error, UnicodeDecodeError) as error:
         raise DataError(
-            f'{self.path.name} line {reader.line_num + 1}: expected comma-separated values in '
-            f'UTF-8. Received: {error}. Save the file as CSV UTF-8.') from error
+          f'{self.path.name} line {reader.line_num + 1}: expected comma-separated values in '
+          f'UTF-8. Received: {error}. Save the file as CSV UTF-8.'
+        ) from error
 
   @staticmethod
-  def _csv_row(number: int, cells: list[str], width: int, positions: dict[str, int],
-               further: list[int]) -> Row:
+  def _csv_row(
+    number: int, cells: list[str], width: int, positions: dict[str, int], further: list[int]
+  ) -> Row:
     padded = cells + [''] * (width - len(cells))
-    row = Row(number, padded[positions[FILENAME]], padded[positions[LABEL]].strip(),
-              padded[positions[SPLIT]].strip().lower() if SPLIT in positions else '',
-              tuple(padded[index].strip() for index in further))
+    row = Row(
+      number,
+      padded[positions[FILENAME]],
+      padded[positions[LABEL]].strip(),
+      padded[positions[SPLIT]].strip().lower() if SPLIT in positions else '',
+      tuple(padded[index].strip() for index in further),
+    )
     if len(cells) != width:
-      return row._replace(reason=MALFORMED_ROW, detail=f'expected {width} values. Received: '
-                                                       f'{len(cells)}.')
+      return row._replace(
+        reason=MALFORMED_ROW, detail=f'expected {width} values. Received: {len(cells)}.'
+      )
     if not row.filename.strip():
       return row._replace(reason=BLANK_FILENAME, detail='the filename is blank.')
     if not row.label:
       return row._replace(reason=BLANK_LABEL, detail='the label is blank.')
     if row.split and row.split not in features.SPLITS:
-      return row._replace(split='', reason=UNKNOWN_SPLIT, detail=(
+      return row._replace(
+        split='',
+        reason=UNKNOWN_SPLIT,
+        detail=(
           f'expected one of {", ".join(features.SPLITS)} or a blank as split. '
-          f'Received: {row.split!r}.'))
+          f'Received: {row.split!r}.'
+        ),
+      )
     return row
 
   def _folder_rows(self) -> Iterator[Row]:
@@ -188,8 +200,11 @@ class Manifest:
         path = f'{folder.name}/{filename}'
         legible = path.encode('utf-8', 'backslashreplace').decode()
         row = Row(number, legible, legible.partition('/')[0].strip())
-        yield row if legible == path else row._replace(
-            reason=MALFORMED_ROW, detail='the name is not UTF-8. Rename the file.')
+        yield (
+          row
+          if legible == path
+          else row._replace(reason=MALFORMED_ROW, detail='the name is not UTF-8. Rename the file.')
+        )
 
 
 def open_manifest(data: DataConfig) -> Manifest:
@@ -201,8 +216,10 @@ def open_manifest(data: DataConfig) -> Manifest:
   """
   root = data.root
   if root is None or not root.is_dir():
-    raise DataError(f'data.root: expected a folder of images. Received: {root}, which is none. '
-                    'Name it with --data-root DIR or data.root.')
+    raise DataError(
+      f'data.root: expected a folder of images. Received: {root}, which is none. '
+      'Name it with --data-root DIR or data.root.'
+    )
   images = root / _IMAGES if (root / _IMAGES).is_dir() else root
   path = root / data.labels
   if path.is_file():
@@ -212,9 +229,10 @@ def open_manifest(data: DataConfig) -> Manifest:
       raise _unknown_slice_column(data.slice_columns[0], str(images), ())
     return Manifest(root, images, None, ())
   raise DataError(
-      f'{path}: expected a CSV with the columns {FILENAME},{LABEL}. Received: no such file'
-      f'{"" if data.labels != _DEFAULT_LABELS else f", and no class folders in {images}"}. '
-      'Write one row an image, or put the images of each class into a folder named by it.')
+    f'{path}: expected a CSV with the columns {FILENAME},{LABEL}. Received: no such file'
+    f'{"" if data.labels != _DEFAULT_LABELS else f", and no class folders in {images}"}. '
+    'Write one row an image, or put the images of each class into a folder named by it.'
+  )
 
 
 def _further_columns(path: pathlib.Path, slice_columns: tuple[str, ...]) -> tuple[str, ...]:
@@ -222,18 +240,23 @@ def _further_columns(path: pathlib.Path, slice_columns: tuple[str, ...]) -> tupl
     try:
       header = [name.strip() for name in next(csv.reader(stream, strict=True), [])]
     except (csv.Error, UnicodeDecodeError) as error:
-      raise DataError(f'{path.name} line 1: expected column names in UTF-8. '
-                      f'Received: {error}. Save the file as CSV UTF-8.') from error
+      raise DataError(
+        f'{path.name} line 1: expected column names in UTF-8. '
+        f'Received: {error}. Save the file as CSV UTF-8.'
+      ) from error
   for needed in (FILENAME, LABEL):
     if needed not in header:
       raise DataError(
-          f'{path.name} row 1: expected the columns {FILENAME} and {LABEL}. Received: '
-          f'{", ".join(header) or "an empty line"}. Name the column {needed} in the first line.')
+        f'{path.name} row 1: expected the columns {FILENAME} and {LABEL}. Received: '
+        f'{", ".join(header) or "an empty line"}. Name the column {needed} in the first line.'
+      )
   names = [name for name in header if name]
   twice = sorted({name for name in names if names.count(name) > 1})
   if twice:
-    raise DataError(f'{path.name} row 1: expected each column once. Received: {twice[0]} '
-                    f'{names.count(twice[0])} times. Rename or remove one.')
+    raise DataError(
+      f'{path.name} row 1: expected each column once. Received: {twice[0]} '
+      f'{names.count(twice[0])} times. Rename or remove one.'
+    )
   further = tuple(name for name in names if name not in (FILENAME, LABEL, SPLIT))
   for name in slice_columns:
     if name not in further:
@@ -243,21 +266,26 @@ def _further_columns(path: pathlib.Path, slice_columns: tuple[str, ...]) -> tupl
 
 def _unknown_slice_column(name: str, source: str, known: tuple[str, ...]) -> DataError:
   return DataError(
-      f'data.slice_columns: expected columns of {source}: {", ".join(known) or "it has none"}. '
-      f'Received: {name!r}. Correct the name, or add the column.')
+    f'data.slice_columns: expected columns of {source}: {", ".join(known) or "it has none"}. '
+    f'Received: {name!r}. Correct the name, or add the column.'
+  )
 
 
 def _reading(path: pathlib.Path):
   try:
     return open(path, encoding='utf-8-sig', newline='')
   except OSError as error:
-    raise DataError(f'{path}: expected a readable CSV. Received: {error}. '
-                    'Mend its permissions.') from error
+    raise DataError(
+      f'{path}: expected a readable CSV. Received: {error}. Mend its permissions.'
+    ) from error
 
 
 def _class_folders(images: pathlib.Path) -> list[pathlib.Path]:
-  return sorted(path for path in images.iterdir()
-                if path.is_dir() and not path.name.startswith('.') and next(_files(path), None))
+  return sorted(
+    path
+    for path in images.iterdir()
+    if path.is_dir() and not path.name.startswith('.') and next(_files(path), None)
+  )
 
 
 def _files(folder: pathlib.Path) -> Iterator[str]:

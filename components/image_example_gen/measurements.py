@@ -36,11 +36,16 @@ def measure(pixels: np.ndarray) -> Measurements:
     # One row above and one below, where there are any.
     first, last = max(top - 1, 0), min(top + _STRIP + 1, height)
     strip = pixels[first:last].astype(np.float32) @ _WEIGHTS
-    luma.add(strip[top - first:top - first + _STRIP])
-    laplacian.add(strip[:-2, 1:-1] + strip[2:, 1:-1] + strip[1:-1, :-2] + strip[1:-1, 2:]
-                  - 4 * strip[1:-1, 1:-1])
+    luma.add(strip[top - first : top - first + _STRIP])
+    laplacian.add(
+      strip[:-2, 1:-1]
+      + strip[2:, 1:-1]
+      + strip[1:-1, :-2]
+      + strip[1:-1, 2:]
+      - 4 * strip[1:-1, 1:-1]
+    )
   # Rounding may lead past the ends of the scale.
-  return Measurements(min(luma.mean, 1.0), min(luma.variance ** 0.5, 0.5), laplacian.variance)
+  return Measurements(min(luma.mean, 1.0), min(luma.variance**0.5, 0.5), laplacian.variance)
 
 
 class _Moments:
@@ -64,4 +69,4 @@ class _Moments:
   def variance(self) -> float:
     if not self._count:
       return 0.0
-    return max(self._squares / self._count - self.mean ** 2, 0.0)
+    return max(self._squares / self._count - self.mean**2, 0.0)

@@ -24,19 +24,36 @@ from schemas import features
 # Rows a group: some thousand bytes of rows, and enough work for all cores.
 ROW_GROUP = 256
 _ROWS = 'rows.parquet'
-_ROW_SCHEMA = pa.schema([
-    ('number', pa.int64()), ('filename', pa.string()), ('label', pa.string()),
-    ('split', pa.string()), ('columns', pa.list_(pa.string())), ('reason', pa.string()),
-    ('detail', pa.string())])
-_FOUND_SCHEMA = pa.schema([
-    *_ROW_SCHEMA, ('image_id', pa.string()), ('format', pa.string()), ('width', pa.int64()),
-    ('height', pa.int64()), ('bytes', pa.int64()), ('measured', pa.list_(pa.float64()))])
+_ROW_SCHEMA = pa.schema(
+  [
+    ('number', pa.int64()),
+    ('filename', pa.string()),
+    ('label', pa.string()),
+    ('split', pa.string()),
+    ('columns', pa.list_(pa.string())),
+    ('reason', pa.string()),
+    ('detail', pa.string()),
+  ]
+)
+_FOUND_SCHEMA = pa.schema(
+  [
+    *_ROW_SCHEMA,
+    ('image_id', pa.string()),
+    ('format', pa.string()),
+    ('width', pa.int64()),
+    ('height', pa.int64()),
+    ('bytes', pa.int64()),
+    ('measured', pa.list_(pa.float64())),
+  ]
+)
 
 MakePipeline = Callable[[], beam.Pipeline]
 
 
 def inspect_all(
-    manifest: Manifest, work: pathlib.Path, make_pipeline: MakePipeline,
+  manifest: Manifest,
+  work: pathlib.Path,
+  make_pipeline: MakePipeline,
 ) -> Iterator[list[Inspected]]:
   """Pass 1: reads, decodes and measures each image once.
 
@@ -48,8 +65,7 @@ def inspect_all(
   """
   groups = _write_groups(work / _ROWS, _ROW_SCHEMA, (row._asdict() for row in manifest.rows()))
   with make_pipeline() as pipeline:
-    _ = (pipeline | _groups(groups)
-         | 'Inspect' >> beam.ParDo(_Inspect(manifest, work)))
+    _ = pipeline | _groups(groups) | 'Inspect' >> beam.ParDo(_Inspect(manifest, work))
   for group in range(groups):
     path = _found_path(work, group)
     yield [_from_found(found) for found in pq.read_table(path).to_pylist()]
@@ -57,17 +73,25 @@ def inspect_all(
 
 
 def write_manifest(
-    path: pathlib.Path, manifest: Manifest, images: Iterator[tuple[Inspected, str]],
+  path: pathlib.Path,
+  manifest: Manifest,
+  images: Iterator[tuple[Inspected, str]],
 ) -> int:
   """Writes manifest.parquet and returns its number of row groups."""
   return _write_groups(
-      path, records.parquet_schema(manifest.columns),
-      (records.to_row(image, manifest.columns, name) for image, name in images))
+    path,
+    records.parquet_schema(manifest.columns),
+    (records.to_row(image, manifest.columns, name) for image, name in images),
+  )
 
 
 def write_examples(
-    accepted: pathlib.Path, groups: int, manifest: Manifest, folders: dict[str, str],
-    work: pathlib.Path, make_pipeline: MakePipeline,
+  accepted: pathlib.Path,
+  groups: int,
+  manifest: Manifest,
+  folders: dict[str, str],
+  work: pathlib.Path,
+  make_pipeline: MakePipeline,
 ) -> list[str]:
   """Pass 2: reads the accepted images again and writes a TFRecord file a split.
 
@@ -88,13 +112,19 @@ def write_examples(
   """
   with make_pipeline() as pipeline:
     examples = (
-        pipeline | _groups(groups)
-        | 'Read' >> beam.ParDo(_Read(manifest, accepted, work)).with_outputs(*features.SPLITS))
+      pipeline
+      | _groups(groups)
+      | 'Read' >> beam.ParDo(_Read(manifest, accepted, work)).with_outputs(*features.SPLITS)
+    )
     for name in features.SPLITS:
       _ = examples[name] | f'Write[{name}]' >> beam.io.WriteToTFRecord(
-          os.path.join(folders[name], 'data_tfrecord'), file_name_suffix='.tfrecord', num_shards=0)
-  return [name for path in sorted(work.glob('changed-*.json'))
-          for name in json.loads(path.read_text(encoding='utf-8'))]
+        os.path.join(folders[name], 'data_tfrecord'), file_name_suffix='.tfrecord', num_shards=0
+      )
+  return [
+    name
+    for path in sorted(work.glob('changed-*.json'))
+    for name in json.loads(path.read_text(encoding='utf-8'))
+  ]
 
 
 def _groups(count: int) -> beam.PTransform:
@@ -110,12 +140,15 @@ class _Inspect(beam.DoFn):
     self._work = work
 
   def process(self, group: int):
-    rows = [Row(**{**row, 'columns': tuple(row['columns'])})
-            for row in _read_group(self._work / _ROWS, group)]
-    found = parallel.ordered_map(
-        lambda row: inspection.inspect_row(self._manifest, row), rows)
-    pq.write_table(pa.Table.from_pylist([_to_found(image) for image in found], _FOUND_SCHEMA),
-                   _found_path(self._work, group))
+    rows = [
+      Row(**{**row, 'columns': tuple(row['columns'])})
+      for row in _read_group(self._work / _ROWS, group)
+    ]
+    found = parallel.ordered_map(lambda row: inspection.inspect_row(self._manifest, row), rows)
+    pq.write_table(
+      pa.Table.from_pylist([_to_found(image) for image in found], _FOUND_SCHEMA),
+      _found_path(self._work, group),
+    )
 
 
 class _Read(beam.DoFn):

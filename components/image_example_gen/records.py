@@ -14,40 +14,63 @@ SPLIT = 'split'
 # Feature key by column of manifest.parquet; further columns stand under their
 # feature key, column/<name>.
 STRINGS = {
-    'path': features.IMAGE_PATH, 'image_id': features.IMAGE_ID, 'label': features.LABEL,
-    'format': features.IMAGE_FORMAT, features.BRIGHTNESS_BUCKET: features.BRIGHTNESS_BUCKET,
-    features.SIZE_BUCKET: features.SIZE_BUCKET}
+  'path': features.IMAGE_PATH,
+  'image_id': features.IMAGE_ID,
+  'label': features.LABEL,
+  'format': features.IMAGE_FORMAT,
+  features.BRIGHTNESS_BUCKET: features.BRIGHTNESS_BUCKET,
+  features.SIZE_BUCKET: features.SIZE_BUCKET,
+}
 INTEGERS = {'width': features.WIDTH, 'height': features.HEIGHT, 'bytes': features.BYTES}
-FLOATS = {'aspect': features.ASPECT, 'brightness': features.BRIGHTNESS,
-          'contrast': features.CONTRAST, 'sharpness': features.SHARPNESS}
+FLOATS = {
+  'aspect': features.ASPECT,
+  'brightness': features.BRIGHTNESS,
+  'contrast': features.CONTRAST,
+  'sharpness': features.SHARPNESS,
+}
 
 
 def parquet_schema(columns: tuple[str, ...]) -> pa.Schema:
   """Returns the columns of manifest.parquet; `columns` are the manifest's further ones."""
   further = [features.column(name) for name in columns]
   return pa.schema(
-      [('path', pa.string()), ('image_id', pa.string()), ('label', pa.string()),
-       (SPLIT, pa.string()), (ROW, pa.int64()), ('format', pa.string())]
-      + [(name, pa.int64()) for name in INTEGERS] + [(name, pa.float64()) for name in FLOATS]
-      + [(name, pa.string())
-         for name in (features.BRIGHTNESS_BUCKET, features.SIZE_BUCKET, *further)])
+    [
+      ('path', pa.string()),
+      ('image_id', pa.string()),
+      ('label', pa.string()),
+      (SPLIT, pa.string()),
+      (ROW, pa.int64()),
+      ('format', pa.string()),
+    ]
+    + [(name, pa.int64()) for name in INTEGERS]
+    + [(name, pa.float64()) for name in FLOATS]
+    + [(name, pa.string()) for name in (features.BRIGHTNESS_BUCKET, features.SIZE_BUCKET, *further)]
+  )
 
 
 def to_row(image: Inspected, columns: tuple[str, ...], split: str) -> dict:
   """Returns the row of manifest.parquet."""
   measured = image.measured
   return {
-      'path': image.row.filename, 'image_id': image.image_id, 'label': image.row.label,
-      SPLIT: split, ROW: image.row.number, 'format': image.format,
-      'width': image.width, 'height': image.height, 'bytes': image.bytes,
-      'aspect': image.width / image.height, 'brightness': measured.brightness,
-      'contrast': measured.contrast, 'sharpness': measured.sharpness,
-      features.BRIGHTNESS_BUCKET: features.bucket(
-          measured.brightness, features.BRIGHTNESS_BUCKETS),
-      features.SIZE_BUCKET: features.bucket(
-          max(image.width, image.height), features.SIZE_BUCKETS),
-      **{features.column(name): value
-         for name, value in zip(columns, image.row.columns, strict=True)}}
+    'path': image.row.filename,
+    'image_id': image.image_id,
+    'label': image.row.label,
+    SPLIT: split,
+    ROW: image.row.number,
+    'format': image.format,
+    'width': image.width,
+    'height': image.height,
+    'bytes': image.bytes,
+    'aspect': image.width / image.height,
+    'brightness': measured.brightness,
+    'contrast': measured.contrast,
+    'sharpness': measured.sharpness,
+    features.BRIGHTNESS_BUCKET: features.bucket(measured.brightness, features.BRIGHTNESS_BUCKETS),
+    features.SIZE_BUCKET: features.bucket(max(image.width, image.height), features.SIZE_BUCKETS),
+    **{
+      features.column(name): value for name, value in zip(columns, image.row.columns, strict=True)
+    },
+  }
 
 
 def to_example(row: Mapping, image_bytes: bytes) -> bytes:

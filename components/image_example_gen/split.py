@@ -69,8 +69,7 @@ def quotas(tallies: Mapping[str, Tally], config: SplitConfig) -> dict[str, dict[
 
 def _nearest(tally: Tally, shares: Mapping[str, float]) -> dict[str, float]:
   """Spreads the free images so that the squared distances from the shares are least."""
-  wanted = {name: share * tally.total - tally.fixed.get(name, 0)
-            for name, share in shares.items()}
+  wanted = {name: share * tally.total - tally.fixed.get(name, 0) for name, share in shares.items()}
   below = [name for name in wanted if wanted[name] > 0]
   while True:
     surplus = (sum(wanted[name] for name in below) - tally.free) / max(len(below), 1)
@@ -85,16 +84,17 @@ def _whole(parts: Mapping[str, float], total: int, owed: Mapping[str, float]) ->
   fractions = {name: max(parts[name] - floors[name], 0.0) for name in parts}
   # val and test go first where all is equal: an empty one stops the run.
   order = sorted(
-      (name for name in (features.VAL, features.TEST, features.TRAIN)
-       if fractions[name] > _EPSILON),
-      key=lambda name: -round(owed[name] + fractions[name], 9))
-  for name in order[:total - sum(floors.values())]:
+    (name for name in (features.VAL, features.TEST, features.TRAIN) if fractions[name] > _EPSILON),
+    key=lambda name: -round(owed[name] + fractions[name], 9),
+  )
+  for name in order[: total - sum(floors.values())]:
     floors[name] += 1
   return floors
 
 
 def assign(
-    rows: Iterable[tuple[int, str]], quota: Mapping[str, Mapping[str, int]],
+  rows: Iterable[tuple[int, str]],
+  quota: Mapping[str, Mapping[str, int]],
 ) -> Iterator[tuple[int, str]]:
   """Gives each free row its split.
 
@@ -126,7 +126,8 @@ def check_splits(sizes: Mapping[str, int], config: SplitConfig) -> None:
     if not sizes.get(name):
       shares = '/'.join(f'{100 * getattr(config, split):g}' for split in features.SPLITS)
       raise DataError(
-          f'split: expected images in each of {", ".join(features.SPLITS)}. Received: none in '
-          f'{name}, of {sum(sizes.values())} images at {shares} %. Add images, raise '
-          f'data.split.{name}, or name the split of some rows in a column called split; a split '
-          'lock that leaves no room for it can be removed.')
+        f'split: expected images in each of {", ".join(features.SPLITS)}. Received: none in '
+        f'{name}, of {sum(sizes.values())} images at {shares} %. Add images, raise '
+        f'data.split.{name}, or name the split of some rows in a column called split; a split '
+        'lock that leaves no room for it can be removed.'
+      )

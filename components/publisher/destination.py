@@ -62,9 +62,9 @@ def state(base_path: pathlib.Path) -> str:
 
 
 def publish(
-    export: pathlib.Path,
-    base_path: pathlib.Path,
-    restore_version: int | None = None,
+  export: pathlib.Path,
+  base_path: pathlib.Path,
+  restore_version: int | None = None,
 ) -> Published:
   """Makes the newest version one that holds the weights of `export`.
 
@@ -96,8 +96,9 @@ def publish(
       version, path = _copy_and_rename(export, base_path, restore_version)
   except OSError as error:
     raise ServingError(
-        f'{base_path}: expected a folder that can be written, with room for a copy of {export}. '
-        f'Received: {error}. Make room, or choose another with publish.directory.') from error
+      f'{base_path}: expected a folder that can be written, with room for a copy of {export}. '
+      f'Received: {error}. Make room, or choose another with publish.directory.'
+    ) from error
   return Published(version, path, digest, new=True)
 
 
@@ -116,9 +117,9 @@ def _remove_leftovers(base_path: pathlib.Path) -> None:
 
 
 def _copy_and_rename(
-    export: pathlib.Path,
-    base_path: pathlib.Path,
-    restore_version: int | None,
+  export: pathlib.Path,
+  base_path: pathlib.Path,
+  restore_version: int | None,
 ) -> tuple[int, pathlib.Path]:
   partial = base_path / f'{_PARTIAL}{os.getpid()}'
   # copyfile: the server may be another user; permissions are those of new files.
@@ -144,8 +145,9 @@ def _next_version(base_path: pathlib.Path, restore_version: int | None) -> int:
   version = max(int(time.time()), highest + 1)
   if version > _LARGEST_VERSION:
     raise ServingError(
-        f'{base_path}: expected room for a number above {highest}, and that is the highest that '
-        'TensorFlow Serving knows. Rename that folder.')
+      f'{base_path}: expected room for a number above {highest}, and that is the highest that '
+      'TensorFlow Serving knows. Rename that folder.'
+    )
   return version
 
 

@@ -60,8 +60,11 @@ class Driver(base_driver.BaseDriver, ir_base_driver.BaseDriver):
     for artifact in artifacts:
       values = artifact.custom_properties
       path = pathlib.Path(values[push_inputs.PUSHED_DESTINATION].string_value)
-      if (artifact.state == metadata_store_pb2.Artifact.LIVE
-          and values[push_inputs.WEIGHTS_SHA256].string_value == digest
-          and path.parent == base and path.name.isdigit()):
+      if (
+        artifact.state == metadata_store_pb2.Artifact.LIVE
+        and values[push_inputs.WEIGHTS_SHA256].string_value == digest
+        and path.parent == base
+        and path.name.isdigit()
+      ):
         versions.append(int(path.name))
     return max(versions, default=None)

@@ -16,10 +16,10 @@ class Executor(pusher_executor.Executor):
   """See components.publisher.component.Publisher."""
 
   def Do(
-      self,
-      input_dict: dict[str, list[types.Artifact]],
-      output_dict: dict[str, list[types.Artifact]],
-      exec_properties: dict[str, Any],
+    self,
+    input_dict: dict[str, list[types.Artifact]],
+    output_dict: dict[str, list[types.Artifact]],
+    exec_properties: dict[str, Any],
   ) -> None:
     """Publishes the model if every blessing that is given allows it.
 
@@ -29,7 +29,8 @@ class Executor(pusher_executor.Executor):
     """
     self._log_startup(input_dict, output_dict, exec_properties)
     pushed = artifact_utils.get_single_instance(
-        output_dict[standard_component_specs.PUSHED_MODEL_KEY])
+      output_dict[standard_component_specs.PUSHED_MODEL_KEY]
+    )
     if not self.CheckBlessing(input_dict):
       self._MarkNotPushed(pushed)
       return
@@ -37,7 +38,8 @@ class Executor(pusher_executor.Executor):
     base = push_inputs.base_directory(exec_properties)
 
     published = destination.publish(
-        pathlib.Path(export), base, exec_properties.get(push_inputs.RESTORE_VERSION))
+      pathlib.Path(export), base, exec_properties.get(push_inputs.RESTORE_VERSION)
+    )
 
     io_utils.copy_dir(export, pushed.uri)
     self._MarkPushed(pushed, str(published.path), str(published.version))

@@ -27,11 +27,13 @@ def base_directory(exec_properties: dict) -> pathlib.Path:
   """
   destination = pusher_pb2.PushDestination()
   proto_utils.json_to_proto(
-      exec_properties[standard_component_specs.PUSH_DESTINATION_KEY], destination)
+    exec_properties[standard_component_specs.PUSH_DESTINATION_KEY], destination
+  )
   folder = destination.filesystem.base_directory
   if not folder or '://' in folder:
     raise ServingError(
-        'push_destination.filesystem.base_directory: expected a local or shared POSIX folder, '
-        f'because a version appears there by a rename. Received: {folder or "none"}. '
-        'Mount the bucket, or copy the pushed_model artifact to it.')
+      'push_destination.filesystem.base_directory: expected a local or shared POSIX folder, '
+      f'because a version appears there by a rename. Received: {folder or "none"}. '
+      'Mount the bucket, or copy the pushed_model artifact to it.'
+    )
   return pathlib.Path(folder)

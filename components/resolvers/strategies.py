@@ -31,9 +31,9 @@ class LatestServedModelStrategy(resolver.ResolverStrategy):
     for model in sorted(input_dict['model'], key=lambda artifact: artifact.id, reverse=True):
       if model.id in evaluated and model.id in servable:
         return {
-            'model': [model],
-            'model_blessing': [evaluated[model.id]],
-            'infra_blessing': [servable[model.id]],
+          'model': [model],
+          'model_blessing': [evaluated[model.id]],
+          'infra_blessing': [servable[model.id]],
         }
     return {key: [] for key in input_dict}
 
@@ -49,16 +49,19 @@ class FirstPredictionsStrategy(resolver.ResolverStrategy):
   def resolve_artifacts(self, store, input_dict):
     """Returns the model and its oldest predictions."""
     del store
-    model, = input_dict['model']
-    found = [artifact for artifact in input_dict['predictions']
-             if artifact.get_int_custom_property(_MODEL_ID) == model.id]
+    (model,) = input_dict['model']
+    found = [
+      artifact
+      for artifact in input_dict['predictions']
+      if artifact.get_int_custom_property(_MODEL_ID) == model.id
+    ]
     oldest = sorted(found, key=lambda artifact: artifact.id)[:1]
     return {'model': [model], 'predictions': oldest}
 
 
 def _blessed(blessings) -> dict[int, standard_artifacts.ModelBlessing]:
   return {
-      blessing.get_int_custom_property(_MODEL_ID): blessing
-      for blessing in sorted(blessings, key=lambda artifact: artifact.id)
-      if blessing.get_int_custom_property(_BLESSED) == 1
+    blessing.get_int_custom_property(_MODEL_ID): blessing
+    for blessing in sorted(blessings, key=lambda artifact: artifact.id)
+    if blessing.get_int_custom_property(_BLESSED) == 1
   }

@@ -13,13 +13,17 @@ from schemas import features
 
 # Every value that there can be.
 _DOMAINS = {
-    features.IMAGE_FORMAT: image_file.FORMATS,
-    features.BRIGHTNESS_BUCKET: tuple(name for name, _ in features.BRIGHTNESS_BUCKETS),
-    features.SIZE_BUCKET: tuple(name for name, _ in features.SIZE_BUCKETS),
+  features.IMAGE_FORMAT: image_file.FORMATS,
+  features.BRIGHTNESS_BUCKET: tuple(name for name, _ in features.BRIGHTNESS_BUCKETS),
+  features.SIZE_BUCKET: tuple(name for name, _ in features.SIZE_BUCKETS),
 }
 # By definition; see schemas/features.py.
-_FLOAT_LIMITS = {features.BRIGHTNESS: (0.0, 1.0), features.CONTRAST: (0.0, 0.5),
-                 features.SHARPNESS: (0.0, None), features.ASPECT: (0.0, None)}
+_FLOAT_LIMITS = {
+  features.BRIGHTNESS: (0.0, 1.0),
+  features.CONTRAST: (0.0, 0.5),
+  features.SHARPNESS: (0.0, None),
+  features.ASPECT: (0.0, None),
+}
 _INTEGER_LIMITS = {features.WIDTH: 1, features.HEIGHT: 1, features.BYTES: 1}
 _STRINGS = (features.IMAGE, features.IMAGE_ID, features.IMAGE_PATH, features.LABEL, *_DOMAINS)
 _KEYS = frozenset((*_STRINGS, *_FLOAT_LIMITS, *_INTEGER_LIMITS))
@@ -50,8 +54,9 @@ def curate(schema: schema_pb2.Schema, labels: Iterable[str] = ()) -> schema_pb2.
   return result
 
 
-def _curated(inferred: schema_pb2.Feature, domains: dict, labels: Iterable[str]
-             ) -> schema_pb2.Feature:
+def _curated(
+  inferred: schema_pb2.Feature, domains: dict, labels: Iterable[str]
+) -> schema_pb2.Feature:
   feature = schema_pb2.Feature(name=inferred.name, type=inferred.type)
   feature.presence.min_fraction = 1
   feature.presence.min_count = 1

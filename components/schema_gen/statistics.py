@@ -25,8 +25,9 @@ def statistics_options() -> tfdv.StatsOptions:
 def label_values(statistics: statistics_pb2.DatasetFeatureStatisticsList) -> list[str]:
   """Returns the labels that occur in the statistics of one split."""
   return sorted(
-      bucket.label
-      for dataset in statistics.datasets
-      for feature in dataset.features
-      if list(feature.path.step) == [features.LABEL] or feature.name == features.LABEL
-      for bucket in feature.string_stats.rank_histogram.buckets)
+    bucket.label
+    for dataset in statistics.datasets
+    for feature in dataset.features
+    if list(feature.path.step) == [features.LABEL] or feature.name == features.LABEL
+    for bucket in feature.string_stats.rank_histogram.buckets
+  )

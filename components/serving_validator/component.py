@@ -15,17 +15,16 @@ class ServingValidatorSpec(ComponentSpec):
   """What goes in and what comes out."""
 
   PARAMETERS = {
-      executor.CONFIG_KEY: ExecutionParameter(type=str),
-      CODE_FINGERPRINT_KEY: ExecutionParameter(type=str),
+    executor.CONFIG_KEY: ExecutionParameter(type=str),
+    CODE_FINGERPRINT_KEY: ExecutionParameter(type=str),
   }
   INPUTS = {
-      standard_component_specs.MODEL_KEY: ChannelParameter(type=standard_artifacts.Model),
-      standard_component_specs.EXAMPLES_KEY: ChannelParameter(type=standard_artifacts.Examples),
-      executor.PREDICTIONS_KEY: ChannelParameter(type=components.Predictions),
+    standard_component_specs.MODEL_KEY: ChannelParameter(type=standard_artifacts.Model),
+    standard_component_specs.EXAMPLES_KEY: ChannelParameter(type=standard_artifacts.Examples),
+    executor.PREDICTIONS_KEY: ChannelParameter(type=components.Predictions),
   }
   OUTPUTS = {
-      standard_component_specs.BLESSING_KEY: ChannelParameter(
-          type=standard_artifacts.InfraBlessing),
+    standard_component_specs.BLESSING_KEY: ChannelParameter(type=standard_artifacts.InfraBlessing),
   }
 
 
@@ -63,17 +62,20 @@ class ServingValidator(base_component.BaseComponent):
   EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
 
   def __init__(
-      self,
-      model: channel.BaseChannel,
-      examples: channel.BaseChannel,
-      predictions: channel.BaseChannel,
-      config: ServingValidatorConfig | str,
-      code_fingerprint: str = '',
+    self,
+    model: channel.BaseChannel,
+    examples: channel.BaseChannel,
+    predictions: channel.BaseChannel,
+    config: ServingValidatorConfig | str,
+    code_fingerprint: str = '',
   ):
-    super().__init__(spec=ServingValidatorSpec(
+    super().__init__(
+      spec=ServingValidatorSpec(
         model=model,
         examples=examples,
         predictions=predictions,
         config=config if isinstance(config, str) else config.model_dump_json(),
         code_fingerprint=code_fingerprint,
-        blessing=channel.Channel(type=standard_artifacts.InfraBlessing)))
+        blessing=channel.Channel(type=standard_artifacts.InfraBlessing),
+      )
+    )

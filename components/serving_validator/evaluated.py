@@ -18,5 +18,7 @@ def read(uri: str) -> dict[str, np.ndarray]:
   """
   with fileio.open(f'{uri}/{FILE}', 'rb') as stream:
     table = pq.read_table(io.BytesIO(stream.read()), columns=[_IMAGE_ID, _CANDIDATE])
-  return {name: np.asarray(row, np.float32) for name, row in zip(
-      table[_IMAGE_ID].to_pylist(), table[_CANDIDATE].to_pylist(), strict=True)}
+  return {
+    name: np.asarray(row, np.float32)
+    for name, row in zip(table[_IMAGE_ID].to_pylist(), table[_CANDIDATE].to_pylist(), strict=True)
+  }

@@ -32,10 +32,10 @@ class Executor(base_executor.BaseExecutor):
   """See components.serving_validator.component.ServingValidator."""
 
   def Do(
-      self,
-      input_dict: dict[str, list[types.Artifact]],
-      output_dict: dict[str, list[types.Artifact]],
-      exec_properties: dict[str, Any],
+    self,
+    input_dict: dict[str, list[types.Artifact]],
+    output_dict: dict[str, list[types.Artifact]],
+    exec_properties: dict[str, Any],
   ) -> None:
     """Blesses the model, or not; a gate that fails is no exception."""
     self._log_startup(input_dict, output_dict, exec_properties)
@@ -43,15 +43,20 @@ class Executor(base_executor.BaseExecutor):
     examples = input_dict[standard_component_specs.EXAMPLES_KEY]
     predictions = artifact_utils.get_single_instance(input_dict[PREDICTIONS_KEY])
     blessing = artifact_utils.get_single_instance(
-        output_dict[standard_component_specs.BLESSING_KEY])
+      output_dict[standard_component_specs.BLESSING_KEY]
+    )
     config = ServingValidatorConfig.model_validate_json(exec_properties[CONFIG_KEY])
 
-    with _local(path_utils.serving_model_path(
-        model.uri, path_utils.is_old_model_artifact(model))) as export:
+    with _local(
+      path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model))
+    ) as export:
       digest = weights_sha256(export)
       report = gates.judge(
-          probe_process.measure(export, _record_files(examples), config.calls),
-          _size(export), evaluated.read(predictions.uri), config)
+        probe_process.measure(export, _record_files(examples), config.calls),
+        _size(export),
+        evaluated.read(predictions.uri),
+        config,
+      )
 
     for gate in report.gates:
       logging.log(logging.INFO if gate.ok else logging.ERROR, '%s', gate.sentence())
@@ -60,10 +65,12 @@ class Executor(base_executor.BaseExecutor):
 
 def _bless(blessing: types.Artifact, report: gates.Report, model_id: int, digest: str) -> None:
   with tempfile.TemporaryDirectory() as folder:
-    gates.write(report, pathlib.Path(folder),
-                **{CURRENT_MODEL_ID: model_id, WEIGHTS_SHA256: digest})
-    io_utils.copy_file(str(pathlib.Path(folder, gates.REPORT)), f'{blessing.uri}/{gates.REPORT}',
-                       overwrite=True)
+    gates.write(
+      report, pathlib.Path(folder), **{CURRENT_MODEL_ID: model_id, WEIGHTS_SHA256: digest}
+    )
+    io_utils.copy_file(
+      str(pathlib.Path(folder, gates.REPORT)), f'{blessing.uri}/{gates.REPORT}', overwrite=True
+    )
   io_utils.write_string_file(f'{blessing.uri}/{_FILES[report.blessed]}', '')
   blessing.set_int_custom_property(BLESSED, int(report.blessed))
   blessing.set_int_custom_property(CURRENT_MODEL_ID, model_id)
@@ -82,8 +89,11 @@ def _local(path: str) -> Iterator[pathlib.Path]:
 
 def _record_files(examples: list[types.Artifact]) -> list[str]:
   return sorted(
-      path for uri in artifact_utils.get_split_uris(examples, features.TEST)
-      for path in fileio.glob(f'{uri}/*') if not fileio.isdir(path))
+    path
+    for uri in artifact_utils.get_split_uris(examples, features.TEST)
+    for path in fileio.glob(f'{uri}/*')
+    if not fileio.isdir(path)
+  )
 
 
 def _size(folder: pathlib.Path) -> int:

@@ -14,16 +14,16 @@ from schemas.config import ServingValidatorConfig
 REPORT = 'gates.json'
 
 _NEXT_STEPS = {
-    'loads': 'TensorFlow Serving could not run this export either. Read the error, and export '
-             'through keras.export.ExportArchive.',
-    'signatures': 'Add or mend the signature in the export.',
-    'max_difference': 'The export answers otherwise than the model was evaluated: look for a '
-                      'second decoder, another preprocessing, or weights from another run.',
-    'signatures_difference': 'Let serving_default and serving_examples share one function.',
-    'p95_ms': 'Take a smaller backbone or image size, free the machine, or raise '
-              'serving_validator.p95_ms.',
-    'disk_mb': 'Take a smaller backbone, or raise serving_validator.disk_mb.',
-    'rss_mb': 'Take a smaller backbone or image size, or raise serving_validator.rss_mb.',
+  'loads': 'TensorFlow Serving could not run this export either. Read the error, and export '
+  'through keras.export.ExportArchive.',
+  'signatures': 'Add or mend the signature in the export.',
+  'max_difference': 'The export answers otherwise than the model was evaluated: look for a '
+  'second decoder, another preprocessing, or weights from another run.',
+  'signatures_difference': 'Let serving_default and serving_examples share one function.',
+  'p95_ms': 'Take a smaller backbone or image size, free the machine, or raise '
+  'serving_validator.p95_ms.',
+  'disk_mb': 'Take a smaller backbone, or raise serving_validator.disk_mb.',
+  'rss_mb': 'Take a smaller backbone or image size, or raise serving_validator.rss_mb.',
 }
 
 
@@ -76,10 +76,10 @@ class Report:
 
 
 def judge(
-    measured: Measured | Crashed,
-    disk_bytes: int,
-    evaluated: Mapping[str, np.ndarray],
-    config: ServingValidatorConfig,
+  measured: Measured | Crashed,
+  disk_bytes: int,
+  evaluated: Mapping[str, np.ndarray],
+  config: ServingValidatorConfig,
 ) -> Report:
   """Compares what was measured with what is asked.
 
@@ -95,28 +95,47 @@ def judge(
   p50, p95, p99 = (float(np.percentile(measured.warm_ms, rank)) for rank in (50, 95, 99))
   difference, detail = _difference(measured, evaluated)
   gates = (
-      _limit('loads', 0, 0, 'errors'),
-      _limit('signatures', len(measured.problems), 0, 'problems', ' '.join(measured.problems)),
-      _limit('max_difference', difference, config.max_difference, 'of a probability', detail),
-      _limit('signatures_difference', _largest(measured.by_bytes, measured.by_records),
-             config.max_difference, 'of a probability'),
-      _limit('p95_ms', p95, config.p95_ms, 'ms'),
-      disk,
-      _limit('rss_mb', measured.rss_mb, config.rss_mb, 'MB'),
+    _limit('loads', 0, 0, 'errors'),
+    _limit('signatures', len(measured.problems), 0, 'problems', ' '.join(measured.problems)),
+    _limit('max_difference', difference, config.max_difference, 'of a probability', detail),
+    _limit(
+      'signatures_difference',
+      _largest(measured.by_bytes, measured.by_records),
+      config.max_difference,
+      'of a probability',
+    ),
+    _limit('p95_ms', p95, config.p95_ms, 'ms'),
+    disk,
+    _limit('rss_mb', measured.rss_mb, config.rss_mb, 'MB'),
   )
-  return Report(gates, {
-      'p50_ms': p50, 'p99_ms': p99, 'cold_ms': measured.cold_ms, 'load_ms': measured.load_ms,
-      'warm_calls': len(measured.warm_ms), 'images_compared': len(measured.ids)})
+  return Report(
+    gates,
+    {
+      'p50_ms': p50,
+      'p99_ms': p99,
+      'cold_ms': measured.cold_ms,
+      'load_ms': measured.load_ms,
+      'warm_calls': len(measured.warm_ms),
+      'images_compared': len(measured.ids),
+    },
+  )
 
 
 def write(report: Report, folder: pathlib.Path, **identity: object) -> None:
   """Writes gates.json: `blessed`, `gates`, `figures`, and what else is given."""
-  (folder / REPORT).write_text(json.dumps({
-      'blessed': report.blessed,
-      'gates': [dataclasses.asdict(gate) for gate in report.gates],
-      'figures': dict(report.figures),
-      **identity,
-  }, indent=2) + '\n', encoding='utf-8')
+  (folder / REPORT).write_text(
+    json.dumps(
+      {
+        'blessed': report.blessed,
+        'gates': [dataclasses.asdict(gate) for gate in report.gates],
+        'figures': dict(report.figures),
+        **identity,
+      },
+      indent=2,
+    )
+    + '\n',
+    encoding='utf-8',
+  )
 
 
 def read(folder: pathlib.Path | str) -> Report:
@@ -129,18 +148,21 @@ def _limit(name: str, value: float | None, limit: float, unit: str, detail: str 
   # JSON has no NaN, and a difference that is none is not a small one.
   if value is not None and not math.isfinite(value):
     value = None
-  return Gate(name, value, limit, value is not None and value <= limit, unit, _NEXT_STEPS[name],
-              detail)
+  return Gate(
+    name, value, limit, value is not None and value <= limit, unit, _NEXT_STEPS[name], detail
+  )
 
 
 def _difference(
-    measured: Measured,
-    evaluated: Mapping[str, np.ndarray],
+  measured: Measured,
+  evaluated: Mapping[str, np.ndarray],
 ) -> tuple[float | None, str]:
   unknown = [name for name in measured.ids.tolist() if name not in evaluated]
   if unknown:
-    return None, (f'{len(unknown)} of {len(measured.ids)} test images were not evaluated, '
-                  f'for instance {unknown[0]}.')
+    return None, (
+      f'{len(unknown)} of {len(measured.ids)} test images were not evaluated, '
+      f'for instance {unknown[0]}.'
+    )
   expected = [evaluated[name] for name in measured.ids.tolist()]
   classes = measured.by_bytes.shape[1]
   if any(len(row) != classes for row in expected):

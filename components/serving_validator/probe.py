@@ -40,12 +40,14 @@ def main(request_file: str, answer_folder: str) -> None:
   first = list(itertools.islice(_records(request['records']), _TIMED_IMAGES))
   if not first:
     raise ServingError(
-        f'{", ".join(request["records"]) or "the test split"}: expected at least one record. '
-        'Received: none.')
+      f'{", ".join(request["records"]) or "the test split"}: expected at least one record. '
+      'Received: none.'
+    )
   answer.update(_time(servable, [_image(record) for record in first], request['calls']))
   answer['problems'] = _try_signatures(servable, first[:_BATCH])
   ids, by_bytes, by_records = _answer_images(
-      servable, itertools.islice(_records(request['records']), request['images']))
+    servable, itertools.islice(_records(request['records']), request['images'])
+  )
   answer['rss_mb'] = peak_memory_mb()
   folder = pathlib.Path(answer_folder)
   np.savez(folder / ANSWERS, ids=ids, by_bytes=by_bytes, by_records=by_records)
@@ -60,8 +62,9 @@ def peak_memory_mb() -> float:
   """
   try:
     status = pathlib.Path('/proc/self/status').read_text(encoding='ascii')
-    kibibytes = next(int(line.split()[1]) for line in status.splitlines()
-                     if line.startswith('VmHWM:'))
+    kibibytes = next(
+      int(line.split()[1]) for line in status.splitlines() if line.startswith('VmHWM:')
+    )
     return kibibytes * 1024 / 1e6
   except (OSError, StopIteration):
     # Kibibytes on Linux, bytes on macOS.
@@ -106,8 +109,9 @@ def _time(servable: Servable, images: Sequence[bytes], calls: int) -> dict:
 
 def _try_signatures(servable: Servable, records: Sequence[bytes]) -> list[str]:
   """Runs every signature of the export; returns what went wrong, a text each."""
-  problems = [f'{name}: not in the export.' for name in signatures.ALL
-              if name not in servable.signatures]
+  problems = [
+    f'{name}: not in the export.' for name in signatures.ALL if name not in servable.signatures
+  ]
   images = _strings([_image(record) for record in records])
   for name, signature in servable.signatures.items():
     wanted = frozenset(signature.inputs)
@@ -115,8 +119,9 @@ def _try_signatures(servable: Servable, records: Sequence[bytes]) -> list[str]:
       problems.append(f'{name}: no test input for {", ".join(sorted(wanted))}.')
       continue
     try:
-      outputs = servable.run(name, {
-          signatures.IMAGE_BYTES: images, signatures.EXAMPLES: _strings(records)})
+      outputs = servable.run(
+        name, {signatures.IMAGE_BYTES: images, signatures.EXAMPLES: _strings(records)}
+      )
     except tf.errors.OpError as error:
       problems.append(f'{name}: {error.message}')
       continue
@@ -140,19 +145,25 @@ def _judge(name: str, outputs: dict[str, np.ndarray], rows: int) -> list[str]:
 
 
 def _answer_images(
-    servable: Servable,
-    records: Iterator[bytes],
+  servable: Servable,
+  records: Iterator[bytes],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   """Returns ids [N], and probabilities [N, K] by image bytes and by records."""
   ids: list[str] = []
   by_bytes, by_records = [], []
   while batch := list(itertools.islice(records, _BATCH)):
     ids.extend(_feature(record, features.IMAGE_ID).decode() for record in batch)
-    by_bytes.append(servable.run(signatures.SERVING_DEFAULT, {
-        signatures.IMAGE_BYTES: _strings([_image(record) for record in batch])}))
+    by_bytes.append(
+      servable.run(
+        signatures.SERVING_DEFAULT,
+        {signatures.IMAGE_BYTES: _strings([_image(record) for record in batch])},
+      )
+    )
     by_records.append(
-        servable.run(signatures.SERVING_EXAMPLES, {signatures.EXAMPLES: _strings(batch)})
-        if signatures.SERVING_EXAMPLES in servable.signatures else by_bytes[-1])
+      servable.run(signatures.SERVING_EXAMPLES, {signatures.EXAMPLES: _strings(batch)})
+      if signatures.SERVING_EXAMPLES in servable.signatures
+      else by_bytes[-1]
+    )
 
   def stack(outputs):
     return np.concatenate([output[signatures.PROBABILITIES] for output in outputs])

@@ -56,10 +56,10 @@ class Crashed:
 
 
 def measure(
-    export: pathlib.Path | str,
-    records: Sequence[str],
-    calls: int,
-    images: int = MOST_IMAGES,
+  export: pathlib.Path | str,
+  records: Sequence[str],
+  calls: int,
+  images: int = MOST_IMAGES,
 ) -> Measured | Crashed:
   """Runs the probe in a fresh process.
 
@@ -71,15 +71,30 @@ def measure(
   """
   with tempfile.TemporaryDirectory(prefix='serving_validator-') as folder:
     request = pathlib.Path(folder, 'request.json')
-    request.write_text(json.dumps({
-        'export': str(export), 'records': list(records), 'calls': calls, 'images': images}))
+    request.write_text(
+      json.dumps(
+        {'export': str(export), 'records': list(records), 'calls': calls, 'images': images}
+      )
+    )
     # -P: a folder named models or serving in the working directory is not ours.
-    command = [sys.executable, '-P', '-m', 'components.serving_validator.probe', str(request),
-               folder]
+    command = [
+      sys.executable,
+      '-P',
+      '-m',
+      'components.serving_validator.probe',
+      str(request),
+      folder,
+    ]
     try:
       subprocess.run(
-          command, env=_environment(), check=True, timeout=_LONGEST_SECONDS,
-          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        command,
+        env=_environment(),
+        check=True,
+        timeout=_LONGEST_SECONDS,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+      )
     except subprocess.CalledProcessError as error:
       return Crashed(_last_lines(error.stderr) or f'exit code {error.returncode}')
     except subprocess.TimeoutExpired:
@@ -91,8 +106,15 @@ def _read(folder: pathlib.Path) -> Measured:
   answer = json.loads((folder / 'answer.json').read_text(encoding='utf-8'))
   with np.load(folder / 'answers.npz') as arrays:
     return Measured(
-        answer['load_ms'], answer['cold_ms'], tuple(answer['warm_ms']), answer['rss_mb'],
-        tuple(answer['problems']), arrays['ids'], arrays['by_bytes'], arrays['by_records'])
+      answer['load_ms'],
+      answer['cold_ms'],
+      tuple(answer['warm_ms']),
+      answer['rss_mb'],
+      tuple(answer['problems']),
+      arrays['ids'],
+      arrays['by_bytes'],
+      arrays['by_records'],
+    )
 
 
 def _environment() -> dict[str, str]:

@@ -14,16 +14,17 @@ ROOT = pathlib.Path(__file__).parents[2]
 # Fields that code reads by their names in a loop, which the search for
 # attributes does not see: module, and the fields.
 BY_NAME = (
-    ('schemas/config.py', ('source', 'owner', 'licence', 'access', 'freshness')),
-    ('components/image_example_gen/split.py', features.SPLITS),
+  ('schemas/config.py', ('source', 'owner', 'licence', 'access', 'freshness')),
+  ('components/image_example_gen/split.py', features.SPLITS),
 )
 READERS = ('models', 'serving', 'components', 'pipeline')
 
 
 def experiments():
   folders = (ROOT / 'pipeline/configs', ROOT / 'examples')
-  return sorted(path for folder in folders for path in folder.rglob('*.y*ml')
-                if '.github' not in path.parts)
+  return sorted(
+    path for folder in folders for path in folder.rglob('*.y*ml') if '.github' not in path.parts
+  )
 
 
 def sections(node=Config):
@@ -42,13 +43,18 @@ def classes(annotation):
 
 def attributes(code):
   """Returns the names that code reads as an attribute: `config.image.height`."""
-  return {node.attr for node in ast.walk(ast.parse(code))
-          if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)}
+  return {
+    node.attr
+    for node in ast.walk(ast.parse(code))
+    if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
+  }
 
 
 def calls_getattr(code):
-  return any(isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'getattr'
-             for node in ast.walk(ast.parse(code)))
+  return any(
+    isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'getattr'
+    for node in ast.walk(ast.parse(code))
+  )
 
 
 def consumed():
@@ -71,8 +77,12 @@ def test_every_field_is_read_by_something():
   for module, names in BY_NAME:
     if calls_getattr((ROOT / module).read_text()):
       read |= set(names)
-  unread = sorted(f'{section.__name__}.{name}' for section in sections()
-                  for name in section.model_fields if name not in read)
+  unread = sorted(
+    f'{section.__name__}.{name}'
+    for section in sections()
+    for name in section.model_fields
+    if name not in read
+  )
   assert unread == []
 
 

@@ -29,7 +29,7 @@ def imported(tree):
 
 
 def arrows_back(layer, tree):
-  allowed = LAYERS[:LAYERS.index(layer) + 1]
+  allowed = LAYERS[: LAYERS.index(layer) + 1]
   outside = {*LAYERS, 'tests', 'tools', 'benchmarks', '.'} - set(allowed)
   return [(line, name) for line, name in imported(tree) if name in outside]
 
@@ -40,14 +40,17 @@ def test_no_arrow_runs_back(path):
   assert arrows_back(layer, ast.parse(path.read_text())) == []
 
 
-@pytest.mark.parametrize(('layer', 'code', 'found'), [
+@pytest.mark.parametrize(
+  ('layer', 'code', 'found'),
+  [
     ('models', 'import serving.session', [(1, 'serving')]),
     ('schemas', 'def f():\n  from models import x', [(2, 'models')]),
     ('components', 'from pipeline.doctor import x', [(1, 'pipeline')]),
     ('components', 'from . import x', [(1, '.')]),
     ('pipeline', 'import schemas, models, components.artifacts', []),
     ('schemas', 'import yaml', []),
-])
+  ],
+)
 def test_the_rule_sees_what_it_is_for(layer, code, found):
   assert arrows_back(layer, ast.parse(code)) == found
 
@@ -67,9 +70,16 @@ def test_every_folder_is_a_package():
 def test_what_the_command_line_imports_at_its_start_is_light(name):
   if name.endswith('__main__') and not (ROOT / 'pipeline/__main__.py').exists():
     pytest.skip('there is no command line yet')
-  code = (f'import {name}, sys; '
-          'print([m for m in ("tensorflow", "tfx", "ml_metadata", "keras", "apache_beam", "kfp") '
-          'if m in sys.modules])')
-  done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True,
-                        env={**os.environ, 'PYTHONDONTWRITEBYTECODE': '1'})
+  code = (
+    f'import {name}, sys; '
+    'print([m for m in ("tensorflow", "tfx", "ml_metadata", "keras", "apache_beam", "kfp") '
+    'if m in sys.modules])'
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', code],
+    capture_output=True,
+    text=True,
+    check=True,
+    env={**os.environ, 'PYTHONDONTWRITEBYTECODE': '1'},
+  )
   assert done.stdout.strip() == '[]'

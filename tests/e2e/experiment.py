@@ -52,8 +52,13 @@ class Finished(typing.NamedTuple):
 def sightline(*arguments: object, cwd: pathlib.Path, timeout: int = 400) -> Finished:
   """Runs the command line in a process of its own, as a person would."""
   done = subprocess.run(
-      [sys.executable, '-m', 'pipeline', *map(str, arguments)], cwd=cwd, timeout=timeout,
-      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    [sys.executable, '-m', 'pipeline', *map(str, arguments)],
+    cwd=cwd,
+    timeout=timeout,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.STDOUT,
+    text=True,
+  )
   return Finished(done.returncode, done.stdout, None)
 
 
@@ -67,7 +72,8 @@ class Experiment:
     self.root = folder / 'runs' / 'colours'
     self.config = folder / 'colours.yaml'
     self.serving = self.root / 'serving' / 'colours'
-    self.config.write_text("""\
+    self.config.write_text(
+      """\
 name: colours
 data:
   root: photos
@@ -80,7 +86,9 @@ evaluate:
   slice_floors:
     - {slice: device, min_accuracy: 0.1}
 run: {root: runs/colours}
-""", encoding='utf-8')
+""",
+      encoding='utf-8',
+    )
 
   def versions(self) -> list[str]:
     return sorted(path.name for path in self.serving.iterdir() if path.name.isdigit())
@@ -89,8 +97,9 @@ run: {root: runs/colours}
     """Runs the pipeline and reads the summary of that run."""
     before = set(self.root.glob('*/summary.json'))
     arguments = [word for override in overrides for word in ('--set', override)]
-    done = sightline('run', self.config, '--ask' if ask else '--no-ask', *arguments,
-                     cwd=self.folder)
+    done = sightline(
+      'run', self.config, '--ask' if ask else '--no-ask', *arguments, cwd=self.folder
+    )
     new = set(self.root.glob('*/summary.json')) - before
     summary = json.loads(new.pop().read_text(encoding='utf-8')) if new else None
     return done._replace(summary=summary)

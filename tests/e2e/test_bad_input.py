@@ -30,8 +30,7 @@ def bad_row(experiment: Experiment, content: bytes | None, name: str = 'bad.jpg'
   """Adds a row with a file of this content (or none), and returns what a run says."""
   if content is not None:
     (experiment.data / 'images' / name).write_bytes(content)
-  write_csv(experiment.data, [*experiment.rows, {
-      'filename': name, 'label': 'red', 'device': 'a'}])
+  write_csv(experiment.data, [*experiment.rows, {'filename': name, 'label': 'red', 'device': 'a'}])
   return stopped(experiment, 'data.max_bad_fraction=0')
 
 
@@ -71,17 +70,22 @@ def test_text_named_jpg(experiment):
 
 def test_truncated_jpeg(experiment):
   whole = next((experiment.data / 'images').glob('*.jpg')).read_bytes()
-  output = bad_row(experiment, whole[:len(whole) // 2])
+  output = bad_row(experiment, whole[: len(whole) // 2])
   assert 'bad.jpg' in output and 'labels.csv row 32' in output
 
 
 def test_a_truncated_jpeg_within_the_limit_is_quarantined_and_the_run_goes_on(experiment):
   whole = next((experiment.data / 'images').glob('*.jpg')).read_bytes()
-  (experiment.data / 'images' / 'bad.jpg').write_bytes(whole[:len(whole) // 2])
-  write_csv(experiment.data, [*experiment.rows, {
-      'filename': 'bad.jpg', 'label': 'red', 'device': 'a'}])
-  done = experiment.run('data.max_bad_fraction=0.1', 'train.epochs=1', 'evaluate.min_accuracy=0',
-                        'evaluate.slice_floors=[]')
+  (experiment.data / 'images' / 'bad.jpg').write_bytes(whole[: len(whole) // 2])
+  write_csv(
+    experiment.data, [*experiment.rows, {'filename': 'bad.jpg', 'label': 'red', 'device': 'a'}]
+  )
+  done = experiment.run(
+    'data.max_bad_fraction=0.1',
+    'train.epochs=1',
+    'evaluate.min_accuracy=0',
+    'evaluate.slice_floors=[]',
+  )
   assert done.code == 0, done.output
   quarantine = pathlib.Path(done.summary['paths']['quarantine'], 'quarantine.csv').read_text()
   assert 'bad.jpg' in quarantine and quarantine.count('\n') == 2  # a header and one row
@@ -94,8 +98,10 @@ def test_one_class_only(experiment):
 
 
 def test_a_class_with_two_images_goes_to_train_with_a_warning(experiment):
-  rows = [{**row, 'label': 'rare' if number < 2 else row['label']}
-          for number, row in enumerate(experiment.rows)]
+  rows = [
+    {**row, 'label': 'rare' if number < 2 else row['label']}
+    for number, row in enumerate(experiment.rows)
+  ]
   write_csv(experiment.data, rows)
   done = experiment.run('train.epochs=1', 'evaluate.min_accuracy=0', 'evaluate.slice_floors=[]')
   assert done.code == 0, done.output

@@ -30,7 +30,8 @@ def process(tmp_path):
   (tmp_path / 'serving').mkdir()
   shutil.copytree(export, tmp_path / 'serving/1700000000')
   running = subprocess.Popen(
-      [sys.executable, '-c', _SERVE, str(tmp_path / 'serving')], stdout=subprocess.PIPE, text=True)
+    [sys.executable, '-c', _SERVE, str(tmp_path / 'serving')], stdout=subprocess.PIPE, text=True
+  )
   yield running
   running.kill()
   running.wait()
@@ -49,7 +50,8 @@ def test_it_answers_and_stops_cleanly_when_told(process, tmp_path, number):
   assert answer.model_version == '1700000000'
 
   body = json.dumps(
-      {'instances': [{'b64': base64.b64encode(exports.encoded(5)).decode()}]}).encode()
+    {'instances': [{'b64': base64.b64encode(exports.encoded(5)).decode()}]}
+  ).encode()
 
   def told_in_the_middle():
     yield body[:50]

@@ -23,10 +23,25 @@ def experiment(tmp_path_factory) -> Experiment:
 def stop_in(experiment: Experiment, component: str, with_signal: int) -> int:
   """Starts a run, sends a signal once the component is at work, and returns the exit code."""
   process = subprocess.Popen(
-      [sys.executable, '-m', 'pipeline', 'run', str(experiment.config), '--no-ask',
-       '--set', 'train.epochs=2', '--set', 'evaluate.min_accuracy=0',
-       '--set', 'evaluate.slice_floors=[]'],
-      cwd=experiment.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    [
+      sys.executable,
+      '-m',
+      'pipeline',
+      'run',
+      str(experiment.config),
+      '--no-ask',
+      '--set',
+      'train.epochs=2',
+      '--set',
+      'evaluate.min_accuracy=0',
+      '--set',
+      'evaluate.slice_floors=[]',
+    ],
+    cwd=experiment.folder,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.STDOUT,
+    text=True,
+  )
   for line in process.stdout:
     if line.startswith(f'{component} ...'):
       break
@@ -39,7 +54,7 @@ def stop_in(experiment: Experiment, component: str, with_signal: int) -> int:
 
 def test_an_interrupted_and_a_killed_run_are_not_trusted(experiment):
   assert stop_in(experiment, 'Transform', signal.SIGINT) == 130
-  summary, = experiment.root.glob('*/summary.json')
+  (summary,) = experiment.root.glob('*/summary.json')
   assert json.loads(summary.read_text())['outcome'] == 'interrupted'
 
   assert stop_in(experiment, 'Trainer', signal.SIGKILL) == -signal.SIGKILL

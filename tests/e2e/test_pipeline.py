@@ -70,29 +70,39 @@ def test_figures_agree_with_scikit_learn_on_the_stored_predictions(first):
   probabilities = np.array(table['candidate'].to_pylist())
   predicted = probabilities.argmax(axis=1)
   import tensorflow_model_analysis as tfma
+
   loaded = tfma.load_eval_result(str(evaluation), model_name='')
   overall = dict(loaded.slicing_metrics)[()]['']['']
   assert overall['sparse_categorical_accuracy']['doubleValue'] == pytest.approx(
-      sklearn.metrics.accuracy_score(truth, predicted), abs=1e-6)
+    sklearn.metrics.accuracy_score(truth, predicted), abs=1e-6
+  )
   assert overall['sparse_categorical_crossentropy']['doubleValue'] == pytest.approx(
-      sklearn.metrics.log_loss(truth, probabilities, labels=range(3)), abs=1e-6)
+    sklearn.metrics.log_loss(truth, probabilities, labels=range(3)), abs=1e-6
+  )
   matrix = np.zeros((3, 3), int)
-  confusion, = overall['multi_class_confusion_matrix_at_thresholds'][
-      'multiClassConfusionMatrixAtThresholds']['matrices']
+  (confusion,) = overall['multi_class_confusion_matrix_at_thresholds'][
+    'multiClassConfusionMatrixAtThresholds'
+  ]['matrices']
   for entry in confusion['entries']:
     matrix[int(entry.get('actualClassId', 0)), int(entry.get('predictedClassId', 0))] = int(
-        entry['numWeightedExamples'])
-  np.testing.assert_array_equal(matrix, sklearn.metrics.confusion_matrix(
-      truth, predicted, labels=range(3)))
+      entry['numWeightedExamples']
+    )
+  np.testing.assert_array_equal(
+    matrix, sklearn.metrics.confusion_matrix(truth, predicted, labels=range(3))
+  )
   assert first.summary['metrics']['macro_f1'] == pytest.approx(
-      sklearn.metrics.f1_score(truth, predicted, average='macro'), abs=1e-6)
+    sklearn.metrics.f1_score(truth, predicted, average='macro'), abs=1e-6
+  )
 
 
 def test_slices_are_those_of_label_column_and_bucket(first):
   keys = {row['key'] for row in first.summary['slices']}
   assert keys == {'label', 'column/device', 'bucket/brightness'}
-  devices = {row['value']: row['accuracy']['n'] for row in first.summary['slices']
-             if row['key'] == 'column/device'}
+  devices = {
+    row['value']: row['accuracy']['n']
+    for row in first.summary['slices']
+    if row['key'] == 'column/device'
+  }
   assert sum(devices.values()) == 12
 
 
@@ -135,8 +145,12 @@ def test_a_version_that_is_missing_from_the_serving_folder_comes_back(third, exp
 def test_a_worse_model_is_not_blessed_and_not_pushed_and_says_why(third, experiment):
   before = experiment.versions()
   done = experiment.run(
-      'train.epochs=1', 'train.learning_rate=1e-9', 'train.seed=3', 'evaluate.min_accuracy=0',
-      'evaluate.slice_floors=[]')
+    'train.epochs=1',
+    'train.learning_rate=1e-9',
+    'train.seed=3',
+    'evaluate.min_accuracy=0',
+    'evaluate.slice_floors=[]',
+  )
   assert done.code == 3, done.output
   assert done.summary['outcome'] == 'not blessed'
   assert 'against the model in service' in done.summary['reasons'][0]
@@ -148,9 +162,13 @@ def test_a_worse_model_is_not_blessed_and_not_pushed_and_says_why(third, experim
 
 def test_a_slice_under_its_floor_blocks_the_blessing(third, experiment):
   done = experiment.run(
-      'train.epochs=1', 'train.learning_rate=1e-9', 'train.seed=3', 'evaluate.min_accuracy=0',
-      'evaluate.max_accuracy_drop=1',
-      'evaluate.slice_floors=[{slice: label, min_accuracy: 0.99}]')
+    'train.epochs=1',
+    'train.learning_rate=1e-9',
+    'train.seed=3',
+    'evaluate.min_accuracy=0',
+    'evaluate.max_accuracy_drop=1',
+    'evaluate.slice_floors=[{slice: label, min_accuracy: 0.99}]',
+  )
   assert done.code == 3, done.output
   assert any(reason.startswith('accuracy on label=') for reason in done.summary['reasons'])
 
@@ -158,8 +176,8 @@ def test_a_slice_under_its_floor_blocks_the_blessing(third, experiment):
 def test_each_serving_gate_set_impossibly_low_stops_the_push_and_is_named(third, experiment):
   before = experiment.versions()
   done = experiment.run(
-      'serving_validator.p95_ms=0.001', 'serving_validator.disk_mb=0.1',
-      'serving_validator.rss_mb=1')
+    'serving_validator.p95_ms=0.001', 'serving_validator.disk_mb=0.1', 'serving_validator.rss_mb=1'
+  )
   assert done.code == 3, done.output
   assert done.summary['outcome'] == 'not servable'
   failed = {gate['gate'] for gate in done.summary['serving']['gates'] if not gate['ok']}
@@ -171,25 +189,36 @@ def test_each_serving_gate_set_impossibly_low_stops_the_push_and_is_named(third,
 
 def test_mixed_precision_trains_in_bfloat16_and_exports_float32_that_agrees(third, experiment):
   done = experiment.run(
-      'train.precision=mixed_bfloat16', 'train.epochs=2', 'evaluate.min_accuracy=0',
-      'evaluate.max_accuracy_drop=1', 'evaluate.slice_floors=[]')
+    'train.precision=mixed_bfloat16',
+    'train.epochs=2',
+    'evaluate.min_accuracy=0',
+    'evaluate.max_accuracy_drop=1',
+    'evaluate.slice_floors=[]',
+  )
   assert done.code == 0, done.output
   assert done.summary['model']['precision']['policy'] == 'mixed_bfloat16'
   assert done.summary['model']['compute_dtype'] == 'bfloat16'
   gates = {gate['gate']: gate for gate in done.summary['serving']['gates']}
   assert gates['max_difference']['ok']
   import tensorflow as tf
+
   loaded = tf.saved_model.load(done.summary['model']['export'])
-  assert {variable.dtype for variable in loaded.signatures['serving_default'].variables
-          } == {tf.float32}
+  assert {variable.dtype for variable in loaded.signatures['serving_default'].variables} == {
+    tf.float32
+  }
   outputs = loaded.signatures['serving_default'].structured_outputs
   assert outputs['probabilities'].dtype == tf.float32
 
 
 def test_the_backbone_of_an_earlier_run_is_frozen_then_unfrozen(third, experiment, first):
   done = experiment.run(
-      f'model.weights={first.summary["run_id"]}', 'train.frozen_epochs=1', 'train.epochs=1',
-      'evaluate.min_accuracy=0', 'evaluate.max_accuracy_drop=1', 'evaluate.slice_floors=[]')
+    f'model.weights={first.summary["run_id"]}',
+    'train.frozen_epochs=1',
+    'train.epochs=1',
+    'evaluate.min_accuracy=0',
+    'evaluate.max_accuracy_drop=1',
+    'evaluate.slice_floors=[]',
+  )
   assert done.code == 0, done.output
   stages = done.summary['model']['stages']
   assert [stage['name'] for stage in stages] == ['frozen', 'unfrozen']
@@ -198,6 +227,7 @@ def test_the_backbone_of_an_earlier_run_is_frozen_then_unfrozen(third, experimen
 
 def test_a_changed_image_under_an_unchanged_csv_is_noticed(third, experiment):
   from PIL import Image
+
   row = list(csv.DictReader(open(experiment.data / 'labels.csv')))[1]
   path = experiment.data / 'images' / row['filename']
   original = path.read_bytes()
@@ -205,8 +235,12 @@ def test_a_changed_image_under_an_unchanged_csv_is_noticed(third, experiment):
     image.putpixel((0, 0), (255, 255, 255))
     image.save(path)
   try:
-    done = experiment.run('train.epochs=1', 'evaluate.min_accuracy=0',
-                          'evaluate.max_accuracy_drop=1', 'evaluate.slice_floors=[]')
+    done = experiment.run(
+      'train.epochs=1',
+      'evaluate.min_accuracy=0',
+      'evaluate.max_accuracy_drop=1',
+      'evaluate.slice_floors=[]',
+    )
   finally:
     path.write_bytes(original)
   assert done.outcomes()['ImageExampleGen'] == 'done', done.output
@@ -214,15 +248,17 @@ def test_a_changed_image_under_an_unchanged_csv_is_noticed(third, experiment):
 
 
 def test_a_published_version_leads_back_to_its_manifest(third, experiment, first):
-  shown = sightline('runs', 'show', experiment.config, first.summary['published']['version'],
-                    cwd=experiment.folder)
+  shown = sightline(
+    'runs', 'show', experiment.config, first.summary['published']['version'], cwd=experiment.folder
+  )
   assert shown.code == 0, shown.output
-  assert first.summary['dataset']['manifest_sha256'] in shown.output.replace('\n', '')
+  assert first.summary['dataset']['manifest_sha256'] in ''.join(shown.output.split())
 
 
 def test_the_split_lock_holds_every_image_and_the_summary_every_path(first, experiment):
-  locked = {row['sha256']: row['split']
-            for row in csv.DictReader(open(experiment.data / 'splits.lock.csv'))}
+  locked = {
+    row['sha256']: row['split'] for row in csv.DictReader(open(experiment.data / 'splits.lock.csv'))
+  }
   images = pq.read_table(first.summary['paths']['manifest']).to_pylist()
   assert len(images) == 120
   assert {image['image_id']: image['split'] for image in images}.items() <= locked.items()

@@ -15,7 +15,7 @@ from tests.e2e.experiment import Experiment, write_csv, write_images
 pytestmark = pytest.mark.slow
 
 # Runs the pipeline up to Transform and prints the constants of its graph.
-_CONSTANTS = '''
+_CONSTANTS = """
 import json, sys, dataclasses, pathlib
 from pipeline import runner
 from pipeline.create_pipeline import create_pipeline
@@ -46,20 +46,26 @@ with runner.open_run(config) as run:
   result = {key: out[key][0].numpy().tolist() for key in ("pixel_mean", "pixel_variance")}
   result["labels"] = [l.decode() for l in output.vocabulary_by_name("label")]
   open(sys.argv[2], "w").write(json.dumps(result))
-'''
+"""
 
 
 def constants(experiment: Experiment) -> dict:
   out = experiment.folder / 'constants.json'
-  done = subprocess.run([sys.executable, '-c', _CONSTANTS, experiment.config, out],
-                        capture_output=True, text=True, timeout=300)
+  done = subprocess.run(
+    [sys.executable, '-c', _CONSTANTS, experiment.config, out],
+    capture_output=True,
+    text=True,
+    timeout=300,
+  )
   assert done.returncode == 0, done.stderr[-3000:]
   return json.loads(out.read_text())
 
 
 def with_split(rows: list[dict]) -> list[dict]:
-  return [{**row, 'split': ('train', 'train', 'val', 'test')[number // 3 % 4]}
-          for number, row in enumerate(rows)]
+  return [
+    {**row, 'split': ('train', 'train', 'val', 'test')[number // 3 % 4]}
+    for number, row in enumerate(rows)
+  ]
 
 
 def test_tripling_every_val_and_test_pixel_leaves_the_constants_unchanged(tmp_path):

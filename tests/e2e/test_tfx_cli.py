@@ -22,9 +22,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 def call(folder, *words):
   """Runs a command of the environment, the only folder on PATH."""
   done = subprocess.run(
-      [str(BIN / words[0]), *words[1:]], cwd=folder, text=True, stdout=subprocess.PIPE,
-      stderr=subprocess.STDOUT, check=False,
-      env={'PATH': str(BIN), 'HOME': str(folder / 'home'), 'TF_CPP_MIN_LOG_LEVEL': '2'})
+    [str(BIN / words[0]), *words[1:]],
+    cwd=folder,
+    text=True,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.STDOUT,
+    check=False,
+    env={'PATH': str(BIN), 'HOME': str(folder / 'home'), 'TF_CPP_MIN_LOG_LEVEL': '2'},
+  )
   return done.returncode, done.stdout
 
 
@@ -50,14 +55,16 @@ def folder(tmp_path_factory):
 
 def test_pip_on_path_is_that_of_the_environment(folder):
   import shutil
+
   assert shutil.which('pip', path=str(BIN)) == str(BIN / 'pip')
 
 
 @pytest.fixture(scope='module')
 def ran(folder):
   """The experiment after `tfx pipeline create` and `tfx run create`."""
-  code, text = call(folder, 'tfx', 'pipeline', 'create', '--engine=local',
-                    '--pipeline_path=tiny/local_runner.py')
+  code, text = call(
+    folder, 'tfx', 'pipeline', 'create', '--engine=local', '--pipeline_path=tiny/local_runner.py'
+  )
   assert code == 0 and 'Pipeline "tiny" created successfully' in text, text
   assert not (folder / 'runs/tiny/artifacts').exists(), 'create must run nothing'
   code, text = call(folder, 'tfx', 'run', 'create', '--engine=local', '--pipeline_name=tiny')
@@ -70,21 +77,28 @@ def test_a_run_goes_all_the_way_to_a_version(ran):
   run = record.runs()[-1]
   assert run.state == 'complete' and run.verdict == 'blessed' and run.version.isdigit()
   components = {step.component for step in record.lineage(run.version).steps}
-  assert {'ImageExampleGen', 'Transform', 'Trainer', 'Evaluator', 'ServingValidator',
-          'Publisher'} <= components
+  assert {
+    'ImageExampleGen',
+    'Transform',
+    'Trainer',
+    'Evaluator',
+    'ServingValidator',
+    'Publisher',
+  } <= components
   assert (ran / 'runs/tiny/serving/tiny' / run.version / 'saved_model.pb').is_file()
 
 
 def test_what_tfx_runs_has_a_summary_too(ran):
-  path, = (ran / 'runs/tiny').glob('*/summary.json')
+  (path,) = (ran / 'runs/tiny').glob('*/summary.json')
   found = json.loads(path.read_text(encoding='utf-8'))
   assert found['outcome'] == 'published' and found['verdict'] == 'blessed'
   assert found['accuracy']['n'] > 0
 
 
 def test_update_finds_the_pipeline_by_its_name(ran):
-  code, text = call(ran, 'tfx', 'pipeline', 'update', '--engine=local',
-                    '--pipeline_path=tiny/local_runner.py')
+  code, text = call(
+    ran, 'tfx', 'pipeline', 'update', '--engine=local', '--pipeline_path=tiny/local_runner.py'
+  )
   assert code == 0 and 'Pipeline "tiny" updated successfully' in text, text
 
 
@@ -99,10 +113,17 @@ def test_sightline_run_finds_what_tfx_computed(ran):
 
 
 def test_compile_for_vertex_from_the_kubeflow_runner(folder):
-  code, text = call(folder, 'tfx', 'pipeline', 'compile', '--engine=vertex',
-                    '--pipeline_path=tiny/kubeflow_runner.py')
+  code, text = call(
+    folder,
+    'tfx',
+    'pipeline',
+    'compile',
+    '--engine=vertex',
+    '--pipeline_path=tiny/kubeflow_runner.py',
+  )
   assert code == 0 and 'compiled successfully' in text, text
   from pipeline import compilation
+
   compiled = compilation.read_compiled(folder / 'pipeline.yaml')
   assert 'ImageExampleGen' in compiled.tasks
   assert os.path.basename(compiled.image).startswith('sightline:')

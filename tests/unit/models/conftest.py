@@ -28,10 +28,16 @@ def write_records(path: pathlib.Path, images: list[tuple[bytes, str]]) -> None:
 
   with tf.io.TFRecordWriter(str(path)) as writer:
     for image, label in images:
-      writer.write(tf.train.Example(features=tf.train.Features(feature={
-          features.IMAGE: strings(image),
-          features.LABEL: strings(label.encode()),
-      })).SerializeToString())
+      writer.write(
+        tf.train.Example(
+          features=tf.train.Features(
+            feature={
+              features.IMAGE: strings(image),
+              features.LABEL: strings(label.encode()),
+            }
+          )
+        ).SerializeToString()
+      )
 
 
 def analyze(train: list[tuple[bytes, str]], folder: pathlib.Path, size: int):
@@ -45,17 +51,21 @@ def analyze(train: list[tuple[bytes, str]], folder: pathlib.Path, size: int):
   from models import preprocessing
   from schemas import features
 
-  metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec({
-      features.IMAGE: tf.io.FixedLenFeature([], tf.string),
-      features.LABEL: tf.io.FixedLenFeature([], tf.string),
-  }))
+  metadata = dataset_metadata.DatasetMetadata(
+    schema_utils.schema_from_feature_spec(
+      {
+        features.IMAGE: tf.io.FixedLenFeature([], tf.string),
+        features.LABEL: tf.io.FixedLenFeature([], tf.string),
+      }
+    )
+  )
   rows = [{features.IMAGE: image, features.LABEL: label} for image, label in train]
   sizes = {'height': size, 'width': size}
   with beam.Pipeline('apache_beam.runners.portability.fn_api_runner.FnApiRunner') as pipeline:
     with tft_beam.Context(temp_dir=str(folder / 'tmp')):
-      transform_fn = (
-          (pipeline | beam.Create(rows), metadata)
-          | tft_beam.AnalyzeDataset(lambda inputs: preprocessing.preprocessing_fn(inputs, sizes)))
+      transform_fn = (pipeline | beam.Create(rows), metadata) | tft_beam.AnalyzeDataset(
+        lambda inputs: preprocessing.preprocessing_fn(inputs, sizes)
+      )
       transform_fn | tft_beam.WriteTransformFn(str(folder / 'transform'))
   # TFX's Transform writes it; without it there is no raw feature spec.
   metadata_io.write_metadata(metadata, str(folder / 'transform/metadata'))
@@ -67,9 +77,8 @@ def images() -> dict[str, list[tuple[bytes, str]]]:
   rng = np.random.default_rng(0)
   counts = {'train': 48, 'val': 12, 'test': 12}
   return {
-      split: [(png(rng, LABELS[i % 3], 30 + i % 5, 40 - i % 7), LABELS[i % 3])
-              for i in range(count)]
-      for split, count in counts.items()
+    split: [(png(rng, LABELS[i % 3], 30 + i % 5, 40 - i % 7), LABELS[i % 3]) for i in range(count)]
+    for split, count in counts.items()
   }
 
 
@@ -86,5 +95,7 @@ def training_data(images, transform_output, tmp_path_factory):
   for split in ('train', 'val'):
     write_records(folder / f'{split}.tfrecord', images[split])
   return training.TrainingData(
-      train=[str(folder / 'train.tfrecord')], val=[str(folder / 'val.tfrecord')],
-      transform=transform_output)
+    train=[str(folder / 'train.tfrecord')],
+    val=[str(folder / 'val.tfrecord')],
+    transform=transform_output,
+  )

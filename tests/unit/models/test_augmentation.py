@@ -41,29 +41,38 @@ def test_half_a_turn_is_both_flips():
 def test_a_quarter_turn_of_a_square_is_that_of_numpy():
   square = tf.constant(IMAGES[:, :, :8])
   turned = augmentation.apply(
-      square, nothing()._replace(angle=tf.fill([3], float(np.pi / 2)))).numpy()
+    square, nothing()._replace(angle=tf.fill([3], float(np.pi / 2)))
+  ).numpy()
   np.testing.assert_allclose(turned, np.rot90(square.numpy(), axes=(1, 2)), atol=5e-2)
 
 
 def test_brightness_adds_and_contrast_stretches_about_the_mean():
   np.testing.assert_allclose(apply(brightness=10), np.minimum(IMAGES + 10, 255), atol=1e-2)
   mean = IMAGES.mean(axis=(1, 2, 3), keepdims=True)
-  np.testing.assert_allclose(
-      apply(contrast=0.5), mean + (IMAGES - mean) * 0.5, atol=1e-2)
+  np.testing.assert_allclose(apply(contrast=0.5), mean + (IMAGES - mean) * 0.5, atol=1e-2)
 
 
 def test_the_same_seed_draws_the_same_and_another_draws_otherwise():
   config = AugmentConfig(horizontal_flip=True, brightness=0.2, contrast=0.2)
-  one, same, other = (augmentation.draw(config, 64, tf.constant([1, seed], tf.int64))
-                      for seed in (2, 2, 3))
+  one, same, other = (
+    augmentation.draw(config, 64, tf.constant([1, seed], tf.int64)) for seed in (2, 2, 3)
+  )
   for name in one._fields:
     np.testing.assert_array_equal(getattr(one, name), getattr(same, name))
     assert not np.array_equal(getattr(one, name), getattr(other, name)), name
 
 
-@pytest.mark.parametrize('field, low, high', [
-    ('shift_x', -0.1, 0.1), ('shift_y', -0.1, 0.1), ('angle', -0.3, 0.3), ('scale', 0.8, 1.2),
-    ('brightness', -51, 51), ('contrast', 0.7, 1.3)])
+@pytest.mark.parametrize(
+  'field, low, high',
+  [
+    ('shift_x', -0.1, 0.1),
+    ('shift_y', -0.1, 0.1),
+    ('angle', -0.3, 0.3),
+    ('scale', 0.8, 1.2),
+    ('brightness', -51, 51),
+    ('contrast', 0.7, 1.3),
+  ],
+)
 def test_draws_fill_their_limits_and_stay_inside(field, low, high):
   config = AugmentConfig(shift=0.1, rotation=0.3, zoom=0.2, brightness=0.2, contrast=0.3)
   values = getattr(augmentation.draw(config, 2000, tf.constant([1, 2], tf.int64)), field).numpy()

@@ -44,14 +44,15 @@ def test_the_first_frame_of_a_gif():
 def test_grey_is_repeated_and_alpha_dropped():
   grey = pixels(channels=1)
   np.testing.assert_array_equal(
-      decoder.decode(tf.constant(encoded(grey, 'PNG'))), np.repeat(grey, 3, axis=2))
+    decoder.decode(tf.constant(encoded(grey, 'PNG'))), np.repeat(grey, 3, axis=2)
+  )
   rgba = pixels(channels=4)
-  np.testing.assert_array_equal(
-      decoder.decode(tf.constant(encoded(rgba, 'PNG'))), rgba[..., :3])
+  np.testing.assert_array_equal(decoder.decode(tf.constant(encoded(rgba, 'PNG'))), rgba[..., :3])
 
 
-@pytest.mark.parametrize('data', [
-    b'', b'hello', b'\xff\xd8', b'RIFF\x00\x00\x00\x00WEBPVP8 ', b'II*\x00\x08\x00\x00\x00'])
+@pytest.mark.parametrize(
+  'data', [b'', b'hello', b'\xff\xd8', b'RIFF\x00\x00\x00\x00WEBPVP8 ', b'II*\x00\x08\x00\x00\x00']
+)
 def test_anything_else_is_refused(data):
   with pytest.raises(tf.errors.InvalidArgumentError, match='expected the bytes of'):
     decoder.decode(tf.constant(data))
@@ -60,12 +61,14 @@ def test_anything_else_is_refused(data):
 def test_a_truncated_jpeg_is_refused():
   data = encoded(pixels(64, 64), 'JPEG')
   with pytest.raises(tf.errors.InvalidArgumentError):
-    decoder.decode(tf.constant(data[:len(data) // 2]))
+    decoder.decode(tf.constant(data[: len(data) // 2]))
 
 
 def test_the_refusal_also_holds_inside_a_graph():
-  graph = tf.function(lambda data: decoder.decode_batch(data, 8, 8),
-                      input_signature=[tf.TensorSpec([None], tf.string)])
+  graph = tf.function(
+    lambda data: decoder.decode_batch(data, 8, 8),
+    input_signature=[tf.TensorSpec([None], tf.string)],
+  )
   assert graph(tf.constant([encoded(pixels(), 'PNG')] * 2)).shape == (2, 8, 8, 3)
   with pytest.raises(tf.errors.InvalidArgumentError, match='expected the bytes of'):
     graph(tf.constant([encoded(pixels(), 'PNG'), b'hello']))
@@ -75,8 +78,13 @@ def test_training_evaluation_and_serving_see_equal_tensors():
   images = [encoded(pixels(20 + i, 31 - i), kind) for i, kind in enumerate(('PNG', 'JPEG', 'BMP'))]
   alone = [decoder.decode_and_resize(tf.constant(image), 32, 32).numpy() for image in images]
   together = decoder.decode_batch(tf.constant(images), 32, 32).numpy()
-  mapped = next(iter(tf.data.Dataset.from_tensor_slices(images).batch(3).map(
-      lambda batch: decoder.decode_batch(batch, 32, 32)))).numpy()
+  mapped = next(
+    iter(
+      tf.data.Dataset.from_tensor_slices(images)
+      .batch(3)
+      .map(lambda batch: decoder.decode_batch(batch, 32, 32))
+    )
+  ).numpy()
   np.testing.assert_array_equal(np.stack(alone), together)
   np.testing.assert_array_equal(together, mapped)
 

@@ -13,7 +13,7 @@ from schemas.config import Config
 from schemas.errors import ExportError
 
 # A fresh process, as TensorFlow Serving is one: nothing of the exporting process helps.
-_RUN = '''
+_RUN = """
 import json, sys
 import numpy as np
 import tensorflow as tf
@@ -30,38 +30,59 @@ with tf.compat.v1.Session(graph=tf.Graph()) as session:
     answers[name] = {k: [x.decode() if isinstance(x, bytes) else x for x in v.tolist()]
                      for k, v in values.items()}
 json.dump(answers, open(out, "w"))
-'''
+"""
 
 
 @pytest.fixture(scope='module')
 def config() -> Config:
-  return Config.model_validate({
-      'name': 'colours', 'image': {'height': 32, 'width': 32},
-      'model': {'backbone': 'efficientnet_tiny'}})
+  return Config.model_validate(
+    {
+      'name': 'colours',
+      'image': {'height': 32, 'width': 32},
+      'model': {'backbone': 'efficientnet_tiny'},
+    }
+  )
 
 
 @pytest.fixture(scope='module')
 def exported(config, training_data, tmp_path_factory):
   mean, variance = training_data.pixel_statistics()
-  model = classifier.build(
-      config.model, config.image, len(training_data.labels), mean, variance)
+  model = classifier.build(config.model, config.image, len(training_data.labels), mean, variance)
   folder = tmp_path_factory.mktemp('export') / 'model'
-  export.export(model, training_data.transform, training_data.transform_layer, config,
-                training_data.labels, folder, 'run-1')
+  export.export(
+    model,
+    training_data.transform,
+    training_data.transform_layer,
+    config,
+    training_data.labels,
+    folder,
+    'run-1',
+  )
   return model, folder
 
 
 @pytest.fixture(scope='module')
 def answers(exported, images, training_data, tmp_path_factory):
   import tensorflow as tf
+
   _, folder = exported
   work = tmp_path_factory.mktemp('answers')
   np.save(work / 'images.npy', np.array([image for image, _ in images['val']], object))
   records = [record.numpy() for record in tf.data.TFRecordDataset(training_data.val)]
   np.save(work / 'examples.npy', np.array(records, object))
   subprocess.run(
-      [sys.executable, '-c', _RUN, str(folder), str(work / 'images.npy'),
-       str(work / 'examples.npy'), str(work / 'out.json')], check=True, capture_output=True)
+    [
+      sys.executable,
+      '-c',
+      _RUN,
+      str(folder),
+      str(work / 'images.npy'),
+      str(work / 'examples.npy'),
+      str(work / 'out.json'),
+    ],
+    check=True,
+    capture_output=True,
+  )
   return json.loads((work / 'out.json').read_text())
 
 
@@ -77,12 +98,11 @@ def test_raw_bytes_and_examples_get_the_same_answer(answers):
 
 def test_the_answer_is_that_of_the_model_on_the_decoded_pixels(answers, exported, images):
   import tensorflow as tf
+
   model, _ = exported
-  pixels = decoder.decode_batch(
-      tf.constant([image for image, _ in images['val']]), 32, 32)
+  pixels = decoder.decode_batch(tf.constant([image for image, _ in images['val']]), 32, 32)
   expected = tf.nn.softmax(model(pixels, training=False)).numpy()
-  np.testing.assert_allclose(
-      answers['serving_default']['probabilities'], expected, atol=1e-5)
+  np.testing.assert_allclose(answers['serving_default']['probabilities'], expected, atol=1e-5)
   assert answers['serving_default']['class_id'] == expected.argmax(axis=1).tolist()
 
 
@@ -102,16 +122,18 @@ def test_the_identity_names_run_labels_and_weights(exported, training_data):
 
 def test_each_variable_is_stored_once(exported):
   import tensorflow as tf
+
   model, folder = exported
-  shapes = tf.train.load_checkpoint(str(folder / 'variables/variables')
-                                    ).get_variable_to_shape_map()
-  stored = sum(int(np.prod(shape)) for name, shape in shapes.items()
-               if not name.startswith('_CHECKPOINTABLE'))
+  shapes = tf.train.load_checkpoint(str(folder / 'variables/variables')).get_variable_to_shape_map()
+  stored = sum(
+    int(np.prod(shape)) for name, shape in shapes.items() if not name.startswith('_CHECKPOINTABLE')
+  )
   assert 0.9 * model.count_params() < stored <= model.count_params()
 
 
 def test_the_weights_hash_changes_with_a_byte(exported, tmp_path):
   import shutil
+
   _, folder = exported
   copy = tmp_path / 'copy'
   shutil.copytree(folder, copy)

@@ -61,9 +61,19 @@ def test_no_bytes():
   assert reason(b'') == 'empty_file'
 
 
-@pytest.mark.parametrize('data', [
-    b'filename,label\n', b'\xff\xd8\xff', b'\x89PNG\r\n\x1a\n', b'GIF89a', b'BM', b'\x00' * 100,
-    b'\x89PNG\r\n\x1a\n' + b'\x00' * 50, b'BM' + b'\x00' * 60])
+@pytest.mark.parametrize(
+  'data',
+  [
+    b'filename,label\n',
+    b'\xff\xd8\xff',
+    b'\x89PNG\r\n\x1a\n',
+    b'GIF89a',
+    b'BM',
+    b'\x00' * 100,
+    b'\x89PNG\r\n\x1a\n' + b'\x00' * 50,
+    b'BM' + b'\x00' * 60,
+  ],
+)
 def test_text_and_bare_magic_are_no_image(data):
   assert reason(data) == 'not_an_image'
 

@@ -12,7 +12,8 @@ IMAGE = ImageConfig(height=32, width=32)
 
 def training_batches(data, seed=0):
   return input_pipeline.training_batches(
-      data.train, data.parse_batch, IMAGE, AugmentConfig(), 3, 16, seed)
+    data.train, data.parse_batch, IMAGE, AugmentConfig(), 3, 16, seed
+  )
 
 
 def test_validation_keeps_file_order_and_gives_equal_batches_twice(training_data, images):
@@ -24,7 +25,8 @@ def test_validation_keeps_file_order_and_gives_equal_batches_twice(training_data
   ids = np.concatenate([labels.argmax(axis=1) for _, labels in one])
   assert [training_data.labels[i] for i in ids] == [label for _, label in images['val']]
   np.testing.assert_array_equal(
-      one[0][0][0], decoder.decode_and_resize(images['val'][0][0], 32, 32).numpy())
+    one[0][0][0], decoder.decode_and_resize(images['val'][0][0], 32, 32).numpy()
+  )
 
 
 def test_two_epochs_of_training_differ(training_data):
@@ -38,6 +40,7 @@ def test_the_same_seed_gives_the_same_two_epochs(training_data):
   def epochs():
     batches = training_batches(training_data, seed=7)
     return [batch[0].numpy() for _ in range(2) for batch in batches]
+
   for one, two in zip(epochs(), epochs(), strict=True):
     np.testing.assert_array_equal(one, two)
 

@@ -6,8 +6,12 @@ from models import decoder
 
 
 def test_the_statistics_are_those_of_the_resized_training_images(training_data, images):
-  pixels = np.stack([decoder.decode_and_resize(image, 32, 32).numpy()
-                     for image, _ in images['train']]).astype(np.float64) / 255
+  pixels = (
+    np.stack(
+      [decoder.decode_and_resize(image, 32, 32).numpy() for image, _ in images['train']]
+    ).astype(np.float64)
+    / 255
+  )
   mean, variance = training_data.pixel_statistics()
   np.testing.assert_allclose(mean, pixels.mean(axis=(0, 1, 2)), atol=1e-6)
   np.testing.assert_allclose(variance, pixels.var(axis=(0, 1, 2)), atol=1e-6)
@@ -17,9 +21,13 @@ def test_a_label_that_train_does_not_have_is_minus_one(transform_output, images)
   import tensorflow as tf
 
   from schemas import features
-  out = transform_output.transform_features_layer()({
+
+  out = transform_output.transform_features_layer()(
+    {
       features.IMAGE: tf.constant([images['val'][0][0]] * 2),
-      features.LABEL: tf.constant(['unknown', 'red'])})
+      features.LABEL: tf.constant(['unknown', 'red']),
+    }
+  )
   ids = out[features.LABEL_ID].numpy()
   assert ids[0] == -1
   assert transform_output.vocabulary_by_name('label')[ids[1]] == b'red'

@@ -16,18 +16,24 @@ VARIANCE = np.full(3, 0.1, np.float32)
 
 
 def config(**train) -> Config:
-  return Config.model_validate({
+  return Config.model_validate(
+    {
       'name': 'colours',
       'image': {'height': 32, 'width': 32},
       'model': {'backbone': 'efficientnet_tiny'},
       'train': {'batch_size': 16, 'epochs': 2, 'frozen_epochs': 1, **train},
-  })
+    }
+  )
 
 
 def batch_norm_statistics(model: keras.Model) -> list[np.ndarray]:
   from models import backbones
-  return [value for layer in backbones.batch_norms(model.get_layer('backbone'))
-          for value in layer.get_weights()]
+
+  return [
+    value
+    for layer in backbones.batch_norms(model.get_layer('backbone'))
+    for value in layer.get_weights()
+  ]
 
 
 @pytest.fixture(scope='module')
@@ -67,6 +73,7 @@ def test_the_exported_weights_are_those_of_the_best_epoch(scratch):
 
 def test_best_weights_restores_the_best_and_not_the_last_epoch():
   from models import callbacks
+
   model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
   best = callbacks.BestWeights(patience=2)
   best.set_model(model)
@@ -82,7 +89,8 @@ def test_best_weights_restores_the_best_and_not_the_last_epoch():
 
 
 def test_frozen_then_unfrozen_changes_what_it_says_and_nothing_else(
-    scratch, training_data, tmp_path):
+  scratch, training_data, tmp_path
+):
   _, folder = scratch
   weights = folder / pretrained.WEIGHTS_FILE
   before, after = {}, {}
@@ -91,11 +99,9 @@ def test_frozen_then_unfrozen_changes_what_it_says_and_nothing_else(
 
   def recording(model, stage, *args):
     backbone = model.get_layer('backbone')
-    before[stage.name] = ([w.copy() for w in backbone.get_weights()],
-                          batch_norm_statistics(model))
+    before[stage.name] = ([w.copy() for w in backbone.get_weights()], batch_norm_statistics(model))
     result = original(model, stage, *args)
-    after[stage.name] = ([w.copy() for w in backbone.get_weights()],
-                         batch_norm_statistics(model))
+    after[stage.name] = ([w.copy() for w in backbone.get_weights()], batch_norm_statistics(model))
     return result
 
   training._run_stage = recording
@@ -108,8 +114,10 @@ def test_frozen_then_unfrozen_changes_what_it_says_and_nothing_else(
   assert second['learning_rate'] == pytest.approx(first['learning_rate'] / 10)
   for one, other in zip(before['frozen'][0], after['frozen'][0], strict=True):
     np.testing.assert_array_equal(one, other)
-  changed = [not np.array_equal(one, other) for one, other in zip(
-      before['unfrozen'][0], after['unfrozen'][0], strict=True)]
+  changed = [
+    not np.array_equal(one, other)
+    for one, other in zip(before['unfrozen'][0], after['unfrozen'][0], strict=True)
+  ]
   assert any(changed)
   for stage in ('frozen', 'unfrozen'):
     for one, other in zip(before[stage][1], after[stage][1], strict=True):
@@ -119,8 +127,10 @@ def test_frozen_then_unfrozen_changes_what_it_says_and_nothing_else(
 
 def test_training_everything_trains_batch_norm_where_the_stage_says_so():
   model = classifier.build(config().model, config().image, 3, MEAN, VARIANCE)
-  stages.apply(model, StageConfig(
-      name='all', epochs=1, learning_rate=1e-3, trainable='all', batch_norm='train'))
+  stages.apply(
+    model,
+    StageConfig(name='all', epochs=1, learning_rate=1e-3, trainable='all', batch_norm='train'),
+  )
   model.compile(optimizer='sgd', loss='mse')
   before = batch_norm_statistics(model)
   rng = np.random.default_rng(0)
@@ -131,7 +141,8 @@ def test_training_everything_trains_batch_norm_where_the_stage_says_so():
 
 def test_mixed_precision_computes_in_bfloat16_and_answers_in_float32(training_data, tmp_path):
   trained = training.train(
-      config(epochs=1, precision='mixed_bfloat16'), training_data, 'none', tmp_path)
+    config(epochs=1, precision='mixed_bfloat16'), training_data, 'none', tmp_path
+  )
   assert trained.record['compute_dtype'] == 'bfloat16'
   assert keras.config.dtype_policy().name == 'float32'
   assert trained.model.get_layer('backbone').compute_dtype == 'float32'
@@ -140,11 +151,14 @@ def test_mixed_precision_computes_in_bfloat16_and_answers_in_float32(training_da
 
 def test_weight_decay_skips_biases_and_batch_norm():
   model = classifier.build(config().model, config().image, 3, MEAN, VARIANCE)
-  optimizer = stages.optimizer(config().train, StageConfig(
-      name='all', epochs=1, learning_rate=1e-3), steps=10)
+  optimizer = stages.optimizer(
+    config().train, StageConfig(name='all', epochs=1, learning_rate=1e-3), steps=10
+  )
   optimizer.build(model.trainable_variables)
-  kinds = {variable.path.split('/')[-1]: optimizer._use_weight_decay(variable)
-           for variable in model.trainable_variables}
+  kinds = {
+    variable.path.split('/')[-1]: optimizer._use_weight_decay(variable)
+    for variable in model.trainable_variables
+  }
   assert kinds == {'kernel': True, 'bias': False, 'gamma': False, 'beta': False}
 
 
@@ -168,11 +182,16 @@ def test_a_missing_weights_file_names_the_alternatives(training_data, tmp_path):
 def test_weights_of_another_backbone_are_refused(scratch):
   _, folder = scratch
   other = classifier.build(
-      config().model.model_copy(update={'backbone': 'efficientnet_small'}), config().image, 3,
-      MEAN, VARIANCE)
+    config().model.model_copy(update={'backbone': 'efficientnet_small'}),
+    config().image,
+    3,
+    MEAN,
+    VARIANCE,
+  )
   with pytest.raises(WeightsError, match='holds efficientnet_tiny'):
-    pretrained.load(other.get_layer('backbone'), 'efficientnet_small',
-                    str(folder / pretrained.WEIGHTS_FILE))
+    pretrained.load(
+      other.get_layer('backbone'), 'efficientnet_small', str(folder / pretrained.WEIGHTS_FILE)
+    )
 
 
 def test_loaded_weights_keep_the_normalisation_of_the_new_data(scratch):
@@ -180,7 +199,6 @@ def test_loaded_weights_keep_the_normalisation_of_the_new_data(scratch):
   model = classifier.build(config().model, config().image, 3, MEAN, VARIANCE)
   backbone = model.get_layer('backbone')
   pretrained.load(backbone, 'efficientnet_tiny', str(folder / pretrained.WEIGHTS_FILE))
-  layer = next(layer for layer in backbone.layers
-               if isinstance(layer, keras.layers.Normalization))
+  layer = next(layer for layer in backbone.layers if isinstance(layer, keras.layers.Normalization))
   np.testing.assert_allclose(np.ravel(layer.mean), MEAN)
   np.testing.assert_allclose(np.ravel(layer.variance), VARIANCE)

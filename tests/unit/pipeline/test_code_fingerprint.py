@@ -31,5 +31,6 @@ def test_a_changed_line_a_new_file_and_a_rename_change_the_fingerprint(tmp_path,
 
 
 def test_one_module_can_be_named_alone():
-  assert (code_fingerprint.fingerprint('models.decoder')
-          != code_fingerprint.fingerprint('models.preprocessing'))
+  assert code_fingerprint.fingerprint('models.decoder') != code_fingerprint.fingerprint(
+    'models.preprocessing'
+  )

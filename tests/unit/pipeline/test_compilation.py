@@ -35,11 +35,11 @@ def compiled(config, tmp_path_factory):
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(socket.socket, 'connect', refuse)
     rows = {
-        'yaml': compilation.compile_pipeline(config, folder / 'new/digits.yaml'),
-        'json': compilation.compile_pipeline(
-            config, folder / 'digits.json', 'gs://bucket/digits', 'registry/ours:1'),
-        'rooted': compilation.compile_pipeline(
-            config, folder / 'rooted.yaml', 'gs://bucket/digits'),
+      'yaml': compilation.compile_pipeline(config, folder / 'new/digits.yaml'),
+      'json': compilation.compile_pipeline(
+        config, folder / 'digits.json', 'gs://bucket/digits', 'registry/ours:1'
+      ),
+      'rooted': compilation.compile_pipeline(config, folder / 'rooted.yaml', 'gs://bucket/digits'),
     }
   assert reached == []
   return rows
@@ -53,8 +53,17 @@ def job(compiled):
 @pytest.mark.slow
 def test_every_component_is_in_the_file(compiled):
   for row in compiled.values():
-    assert {'ImageExampleGen', 'StatisticsGen', 'ExampleValidator', 'DataGate', 'Transform',
-            'Trainer', 'Evaluator', 'ServingValidator', 'Publisher'} <= set(row.tasks)
+    assert {
+      'ImageExampleGen',
+      'StatisticsGen',
+      'ExampleValidator',
+      'DataGate',
+      'Transform',
+      'Trainer',
+      'Evaluator',
+      'ServingValidator',
+      'Publisher',
+    } <= set(row.tasks)
     assert row.path.is_file()
     assert list(row.path.parent.glob('.compile-*')) == []
 
@@ -104,9 +113,11 @@ def test_what_the_container_imports_exists(job):
   text = json.dumps(job)
   types = set(re.findall(r'title: (components\.\w+)', text))
   assert 'components.Dataset' in types
-  arguments = [executor['container']['args']
-               for executor in job['pipelineSpec']['deploymentSpec']['executors'].values()
-               if 'container' in executor]
+  arguments = [
+    executor['container']['args']
+    for executor in job['pipelineSpec']['deploymentSpec']['executors'].values()
+    if 'container' in executor
+  ]
   executors = {args[args.index('--executor_class_path') + 1] for args in arguments}
   assert any(name.startswith('components.') for name in executors)
   for path in types | executors:
@@ -126,13 +137,18 @@ def misspell_container(spec):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(('change', 'part'), [
+@pytest.mark.parametrize(
+  ('change', 'part'),
+  [
     (misspell_container, 'deploymentSpec.*containr'),
     (lambda spec: spec['root'].update(dagg={}), 'pipelineSpec.*dagg'),
     (lambda spec: spec.update(schemaVersion='2.0.0'), 'schemaVersion.*2.1.0'),
-    (lambda spec: spec['root']['dag']['tasks']['Trainer'].update(componentRef={'nam': 'x'}),
-     'pipelineSpec.*nam'),
-])
+    (
+      lambda spec: spec['root']['dag']['tasks']['Trainer'].update(componentRef={'nam': 'x'}),
+      'pipelineSpec.*nam',
+    ),
+  ],
+)
 def test_a_file_that_kubeflow_would_refuse_is_refused(job, change, part):
   compilation.check_job(copy.deepcopy(job), 'sound')
   with pytest.raises(RunError, match=f'(?s)broken.*{part}'):
@@ -153,15 +169,17 @@ def test_nothing_is_written_when_the_check_fails(config, tmp_path, monkeypatch):
   assert [path.name for path in tmp_path.iterdir()] == ['digits.yaml']
 
 
-@pytest.mark.parametrize(('output', 'root', 'name', 'words'), [
+@pytest.mark.parametrize(
+  ('output', 'root', 'name', 'words'),
+  [
     ('digits.txt', None, 'digits', '--output'),
     ('digits.yaml', 's3://bucket/x', 'digits', 's3://bucket/x'),
     ('digits.yaml', None, 'My_Digits', 'name: Kubeflow expects'),
-])
+  ],
+)
 def test_what_cannot_be_used_there_is_refused(config, tmp_path, output, root, name, words):
   with pytest.raises(ConfigError, match=words):
-    compilation.compile_pipeline(
-        config.model_copy(update={'name': name}), tmp_path / output, root)
+    compilation.compile_pipeline(config.model_copy(update={'name': name}), tmp_path / output, root)
   assert list(tmp_path.iterdir()) == []
 
 

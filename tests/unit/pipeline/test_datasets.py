@@ -84,6 +84,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 def test_the_bundled_schema_knows_ten_digits():
   schema = tfdv.load_schema_text(
-      os.path.join(os.path.dirname(datasets.__file__), '../schemas/digits/schema.pbtxt'))
+    os.path.join(os.path.dirname(datasets.__file__), '../schemas/digits/schema.pbtxt')
+  )
   [label] = [feature for feature in schema.feature if feature.name == 'label']
   assert list(label.string_domain.value) == [str(digit) for digit in range(10)]

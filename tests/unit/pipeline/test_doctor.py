@@ -32,8 +32,10 @@ def test_a_line_that_is_not_green_says_what_to_do():
 
 
 def test_the_lock_is_read_as_names_and_versions():
-  text = ('Foo_Bar==1.2.0 \\\n    --hash=sha256:ab\n# a comment\n'
-          'tfx[kfp]==1.21.0\nlast==3 ; python_version > "3"\n')
+  text = (
+    'Foo_Bar==1.2.0 \\\n    --hash=sha256:ab\n# a comment\n'
+    'tfx[kfp]==1.21.0\nlast==3 ; python_version > "3"\n'
+  )
   assert doctor.read_lock(text) == {'foo-bar': '1.2.0', 'tfx': '1.21.0', 'last': '3'}
 
 
@@ -85,10 +87,13 @@ def test_little_disk_and_memory(monkeypatch, tmp_path):
   assert doctor.check_memory().ok is False
 
 
-@pytest.mark.parametrize(('script', 'ok', 'word'), [
+@pytest.mark.parametrize(
+  ('script', 'ok', 'word'),
+  [
     ('echo "NVIDIA X, 16 GiB"', None, 'NVIDIA X'),
     ('echo "driver mismatch" >&2; exit 9', None, 'driver mismatch'),
-])
+  ],
+)
 def test_a_gpu_that_answers_or_not(monkeypatch, tmp_path, script, ok, word):
   command = tmp_path / 'nvidia-smi'
   command.write_text(f'#!/bin/sh\n{script}\n')
@@ -120,8 +125,12 @@ def test_a_shadowing_package_is_refused_by_name(tmp_path, with_init):
   if with_init:
     (tmp_path / 'models/__init__.py').touch()
   done = subprocess.run(
-      [sys.executable, '-c', 'from pipeline import doctor; doctor.check_shadowing()'],
-      env={**os.environ, 'PYTHONPATH': str(tmp_path)}, cwd='/', capture_output=True, text=True)
+    [sys.executable, '-c', 'from pipeline import doctor; doctor.check_shadowing()'],
+    env={**os.environ, 'PYTHONPATH': str(tmp_path)},
+    cwd='/',
+    capture_output=True,
+    text=True,
+  )
   assert done.returncode == 1
   last = done.stderr.strip().splitlines()[-1]
   assert last.startswith('schemas.errors.RunError: models: expected')
@@ -150,6 +159,7 @@ def test_red_fails_and_a_warning_does_not():
 
 def test_the_table_holds_what_was_found_and_the_next_steps():
   import rich.console
+
   console = rich.console.Console(width=160, record=True, file=open(os.devnull, 'w'))
   console.print(doctor.render([doctor.Check('disk', False, '[0.1] GiB', '5 GiB', 'delete runs')]))
   text = console.export_text()
@@ -161,19 +171,39 @@ def test_the_table_holds_what_was_found_and_the_next_steps():
 def test_a_wheel_carries_the_lock(tmp_path):
   import shutil
   import zipfile
+
   source = tmp_path / 'source'
   # A copy, because a build leaves its folders beside setup.py.
-  shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(
-      '.*', 'runs', 'data', 'tests', 'build', '*.egg-info', '__pycache__'))
+  shutil.copytree(
+    ROOT,
+    source,
+    ignore=shutil.ignore_patterns(
+      '.*', 'runs', 'data', 'tests', 'build', '*.egg-info', '__pycache__'
+    ),
+  )
   subprocess.run(
-      [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '--no-build-isolation',
-       '--wheel-dir', str(tmp_path), str(source)], check=True)
-  wheel, = tmp_path.glob('*.whl')
+    [
+      sys.executable,
+      '-m',
+      'pip',
+      'wheel',
+      '--quiet',
+      '--no-deps',
+      '--no-build-isolation',
+      '--wheel-dir',
+      str(tmp_path),
+      str(source),
+    ],
+    check=True,
+  )
+  (wheel,) = tmp_path.glob('*.whl')
   with zipfile.ZipFile(wheel) as archive:
     names = archive.namelist()
     lock = archive.read('schemas/requirements.lock').decode()
-  assert doctor.read_lock(lock) == doctor.read_lock(
-      (ROOT / 'requirements/runtime.txt').read_text())
-  for name in ('pipeline/templates/local_runner.py.template', 'pipeline/doctor.py',
-               'components/artifacts.py'):
+  assert doctor.read_lock(lock) == doctor.read_lock((ROOT / 'requirements/runtime.txt').read_text())
+  for name in (
+    'pipeline/templates/local_runner.py.template',
+    'pipeline/doctor.py',
+    'components/artifacts.py',
+  ):
     assert name in names

@@ -90,12 +90,15 @@ def test_names_that_fit_no_file_are_refused(photos):
     survey.survey(photos)
 
 
-@pytest.mark.parametrize(('images', 'shorter_side', 'side', 'backbone', 'batch_size'), [
+@pytest.mark.parametrize(
+  ('images', 'shorter_side', 'side', 'backbone', 'batch_size'),
+  [
     (1437, 8, 32, 'efficientnet_small', 32),
     (200, 70, 64, 'efficientnet_small', 16),
     (400, 4000, 128, 'efficientnet_b0', 32),
     (40, 300, 224, 'efficientnet_b0', 8),
-])
+  ],
+)
 def test_sizes_follow_the_images(images, shorter_side, side, backbone, batch_size):
   chosen = sizing.choose(images, shorter_side)
   assert (chosen.side, chosen.backbone, chosen.batch_size) == (side, backbone, batch_size)
@@ -193,7 +196,8 @@ def test_a_data_folder_that_cannot_be_written_gets_its_lock_in_the_run(photos, m
 
 
 def test_a_run_without_a_config_is_a_draft_below_the_working_directory(
-    photos, tmp_path, monkeypatch):
+  photos, tmp_path, monkeypatch
+):
   monkeypatch.chdir(tmp_path)
   config = draft.draft_config(photos)
   assert config.run.draft
@@ -202,9 +206,14 @@ def test_a_run_without_a_config_is_a_draft_below_the_working_directory(
   assert config.publish.directory.is_relative_to(config.run.root)
 
 
-@pytest.mark.parametrize(('folder', 'name'), [
-    ('Fruit_2024 (new)', 'fruit-2024-new'), ('2024', 'images-2024'), ('ÄÖ', 'images'),
-])
+@pytest.mark.parametrize(
+  ('folder', 'name'),
+  [
+    ('Fruit_2024 (new)', 'fruit-2024-new'),
+    ('2024', 'images-2024'),
+    ('ÄÖ', 'images'),
+  ],
+)
 def test_names_made_from_folders_fit_every_engine(tmp_path, folder, name):
   assert draft.name_of(tmp_path / folder) == name
 
@@ -220,9 +229,13 @@ def test_the_schema_has_the_labels_the_columns_and_the_keys_of_the_curated_one(p
   made = draft.write_experiment('fruit', photos, tmp_path)
   config = loader.load_config(made.config_path)
   assert config.data.schema_path == made.folder / 'schema.pbtxt'
-  schema, digits = (text_format.Parse(path.read_text(), schema_pb2.Schema()) for path in (
+  schema, digits = (
+    text_format.Parse(path.read_text(), schema_pb2.Schema())
+    for path in (
       config.data.schema_path,
-      pathlib.Path(__file__).parents[3] / 'schemas/digits/schema.pbtxt'))
+      pathlib.Path(__file__).parents[3] / 'schemas/digits/schema.pbtxt',
+    )
+  )
   found = {feature.name: feature for feature in schema.feature}
   assert list(found['label'].string_domain.value) == ['lime', 'pear', 'plum']
   columns = {'column/shop', 'column/note', 'column/constant'}
@@ -243,7 +256,12 @@ def test_overrides_apply_to_a_draft(photos, tmp_path, monkeypatch):
 def test_init_says_what_it_chose_and_the_next_command(photos, tmp_path):
   made = draft.write_experiment('fruit', photos, tmp_path)
   text = '\n'.join(draft.describe(made))
-  for words in ('24 images of 3 classes', 'image.height = 64', 'data.slice_columns = shop',
-                'evaluate.min_accuracy = 0.75', str(made.folder / 'kubeflow_runner.py'),
-                f'sightline run {made.config_path}'):
+  for words in (
+    '24 images of 3 classes',
+    'image.height = 64',
+    'data.slice_columns = shop',
+    'evaluate.min_accuracy = 0.75',
+    str(made.folder / 'kubeflow_runner.py'),
+    f'sightline run {made.config_path}',
+  ):
     assert words in text

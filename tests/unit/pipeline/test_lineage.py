@@ -37,8 +37,7 @@ class Store:
 
   def execution(self, run, component, inputs=(), outputs=(), state='COMPLETE', baseline=()):
     key = self.store.put_execution_type(mlmd.ExecutionType(name=f'a.b.{component}'))
-    execution = mlmd.Execution(
-        type_id=key, last_known_state=mlmd.Execution.State.Value(state))
+    execution = mlmd.Execution(type_id=key, last_known_state=mlmd.Execution.State.Value(state))
     execution = self.store.put_executions([execution])[0]
     events = [(artifact, mlmd.Event.INPUT, 'input') for artifact in inputs]
     events += [(artifact, mlmd.Event.INPUT, 'baseline_model') for artifact in baseline]
@@ -48,15 +47,23 @@ class Store:
       event.path.steps.add(key=name)
       event.path.steps.add(index=0)
       self.store.put_events([event])
-    self.store.put_attributions_and_associations([], [
+    self.store.put_attributions_and_associations(
+      [],
+      [
         mlmd.Association(execution_id=execution, context_id=self.context(kind, name))
-        for kind, name in (('pipeline_run', run), ('node', f'fruit.{component}'))])
+        for kind, name in (('pipeline_run', run), ('node', f'fruit.{component}'))
+      ],
+    )
 
   def whole_run(self, run, dataset, version, baseline=()):
     """One run from the data to a version; returns the id of its model."""
     examples = self.artifact('Examples', f'/{run}/examples')
-    data = self.artifact('components.Dataset', f'/{run}/dataset', dataset_sha256=dataset,
-                         manifest_sha256=f'manifest of {dataset}')
+    data = self.artifact(
+      'components.Dataset',
+      f'/{run}/dataset',
+      dataset_sha256=dataset,
+      manifest_sha256=f'manifest of {dataset}',
+    )
     model = self.artifact('Model', f'/{run}/model')
     blessing = self.artifact('ModelBlessing', f'/{run}/blessing', blessed=1)
     pushed = self.artifact('PushedModel', f'/{run}/pushed', pushed_version=version)
@@ -72,7 +79,8 @@ def root(tmp_path):
   store = Store(tmp_path)
   data, model, _, _ = store.whole_run('first-run', 'red', '1')
   second_data, second_model, blessing, pushed = store.whole_run(
-      'second-run', 'blue', '2', baseline=[model])
+    'second-run', 'blue', '2', baseline=[model]
+  )
   # The third run takes everything over from the second.
   store.execution('third-run', 'ImageExampleGen', [], second_data, 'CACHED')
   store.execution('third-run', 'Trainer', second_data[:1], [second_model], 'CACHED')
@@ -87,13 +95,14 @@ def root(tmp_path):
 
 def test_runs_have_state_version_and_what_their_summary_says(root):
   rows = {run.run_id: run for run in lineage.Record(root).runs()}
-  assert {name: (run.state, run.version, run.accuracy, run.verdict)
-          for name, run in rows.items()} == {
-              'first-run': ('complete', '1', None, ''),
-              'second-run': ('complete', '2', 0.985, 'blessed'),
-              'third-run': ('cached', '2', None, ''),
-              'fourth-run': ('failed', '', None, ''),
-          }
+  assert {
+    name: (run.state, run.version, run.accuracy, run.verdict) for name, run in rows.items()
+  } == {
+    'first-run': ('complete', '1', None, ''),
+    'second-run': ('complete', '2', 0.985, 'blessed'),
+    'third-run': ('cached', '2', None, ''),
+    'fourth-run': ('failed', '', None, ''),
+  }
 
 
 def test_runs_are_newest_first(root):
@@ -110,7 +119,11 @@ def test_a_version_leads_to_its_own_data_and_not_to_that_of_the_baseline(root):
   assert found.facts['ModelBlessing'] == 'blessed'
   assert found.facts['compared with'] == '/first-run/model'
   assert [step.component for step in found.steps] == [
-      'ImageExampleGen', 'Trainer', 'Evaluator', 'Publisher']
+    'ImageExampleGen',
+    'Trainer',
+    'Evaluator',
+    'Publisher',
+  ]
   assert {step.run_id for step in found.steps} == {'second-run'}
 
 
@@ -152,6 +165,7 @@ def test_a_broken_summary_is_named(root):
 
 def test_tables_hold_every_run_and_step(root):
   import rich.console
+
   console = rich.console.Console(width=200, record=True, file=open('/dev/null', 'w'))
   record = lineage.Record(root)
   console.print(lineage.render_runs(record.runs()))
@@ -167,6 +181,7 @@ def test_a_run_of_tfx_itself_has_no_summary_and_is_judged_by_its_evaluation(tmp_
   store.execution('2026-01-01T00:00:00', 'Evaluator', [], [evaluation])
   (tmp_path / 'evaluation').mkdir()
   (tmp_path / 'evaluation/verdict.json').write_text(
-      json.dumps({'blessed': False, 'candidate': {'accuracy': {'value': 0.5, 'n': 4}}}))
-  run, = lineage.Record(tmp_path).runs()
+    json.dumps({'blessed': False, 'candidate': {'accuracy': {'value': 0.5, 'n': 4}}})
+  )
+  (run,) = lineage.Record(tmp_path).runs()
   assert (run.accuracy, run.verdict) == (0.5, 'not blessed')

@@ -18,7 +18,8 @@ def test_paths_in_the_file_are_relative_to_it_and_defaults_to_the_working_direct
   folder = tmp_path / 'deep'
   folder.mkdir()
   config = load_config(
-      write(folder, 'name: x\ndata: {root: photos, schema: s.pbtxt}\n'), (), tmp_path)
+    write(folder, 'name: x\ndata: {root: photos, schema: s.pbtxt}\n'), (), tmp_path
+  )
   assert config.data.root == folder / 'photos'
   assert config.data.schema_path == folder / 's.pbtxt'
   assert config.run.root == tmp_path / 'runs/x'
@@ -32,7 +33,9 @@ def test_overrides_win_and_their_paths_are_relative_to_the_working_directory(tmp
   assert config.data.root == tmp_path / 'work/here'
 
 
-@pytest.mark.parametrize('text, expected', [
+@pytest.mark.parametrize(
+  'text, expected',
+  [
     ('name: x\nmodel: {bakbone: b}', 'unknown key model.bakbone. Known: backbone'),
     ('name: x\nmodel: {bakbone: b}', 'Did you mean backbone?'),
     ('name: x\ntrain: {batch_size: 0}', 'train.batch_size should be greater than or equal to 1'),
@@ -44,7 +47,8 @@ def test_overrides_win_and_their_paths_are_relative_to_the_working_directory(tmp
     ('name: [', 'expected YAML'),
     ('name: x\nrun: {root: "s3://bucket/x"}', 'TensorFlow has no file system'),
     ('name: x\ndata: 3', 'data'),
-])
+  ],
+)
 def test_a_mistake_is_named_with_file_and_key(tmp_path, text, expected):
   path = write(tmp_path, text)
   with pytest.raises(ConfigError) as caught:
@@ -64,8 +68,9 @@ def test_an_override_that_is_none_is_an_error(tmp_path, override):
 
 
 def test_the_config_is_frozen_and_survives_json():
-  config = build_config({'name': 'x', 'evaluate': {
-      'slice_floors': [{'slice': 'label', 'min_accuracy': 0.5}]}}, 'test')
+  config = build_config(
+    {'name': 'x', 'evaluate': {'slice_floors': [{'slice': 'label', 'min_accuracy': 0.5}]}}, 'test'
+  )
   with pytest.raises(Exception, match='frozen'):
     config.name = 'y'
   assert type(config).model_validate_json(config.model_dump_json(by_alias=True)) == config

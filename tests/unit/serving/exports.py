@@ -32,17 +32,22 @@ def example(image: bytes, image_id: str, label: str = LABELS[0]) -> bytes:
   def feature(value: bytes) -> tf.train.Feature:
     return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
 
-  return tf.train.Example(features=tf.train.Features(feature={
-      features.IMAGE: feature(image), features.IMAGE_ID: feature(image_id.encode()),
-      features.LABEL: feature(label.encode())})).SerializeToString()
+  return tf.train.Example(
+    features=tf.train.Features(
+      feature={
+        features.IMAGE: feature(image),
+        features.IMAGE_ID: feature(image_id.encode()),
+        features.LABEL: feature(label.encode()),
+      }
+    )
+  ).SerializeToString()
 
 
 def network(seed: int) -> keras.Model:
   keras.utils.set_random_seed(seed)
   inputs = keras.Input([SIDE, SIDE, 3])
   hidden = keras.layers.Conv2D(4, 3, activation='relu', bias_initializer='uniform')(inputs / 255.0)
-  outputs = keras.layers.Dense(len(LABELS), activation='softmax')(
-      keras.layers.Flatten()(hidden))
+  outputs = keras.layers.Dense(len(LABELS), activation='softmax')(keras.layers.Flatten()(hidden))
   return keras.Model(inputs, outputs)
 
 
@@ -54,45 +59,59 @@ def write_image_model(path: pathlib.Path, seed: int = 0, without: str = '') -> p
   def answer(image_bytes):
     probabilities = model(decoder.decode_batch(image_bytes, SIDE, SIDE), training=False)
     class_id = tf.argmax(probabilities, axis=1)
-    return {signatures.PROBABILITIES: probabilities, signatures.CLASS_ID: class_id,
-            signatures.PREDICTED_LABEL: tf.gather(labels, class_id)}
+    return {
+      signatures.PROBABILITIES: probabilities,
+      signatures.CLASS_ID: class_id,
+      signatures.PREDICTED_LABEL: tf.gather(labels, class_id),
+    }
 
   def parse(examples):
-    return tf.io.parse_example(examples, {
+    return tf.io.parse_example(
+      examples,
+      {
         features.IMAGE: tf.io.FixedLenFeature([], tf.string),
-        features.LABEL: tf.io.FixedLenFeature([], tf.string)})
+        features.LABEL: tf.io.FixedLenFeature([], tf.string),
+      },
+    )
 
   def transform(examples):
     parsed = parse(examples)
     equal = tf.equal(parsed[features.LABEL][:, tf.newaxis], labels[tf.newaxis, :])
-    return {features.LABEL_ID: tf.argmax(tf.cast(equal, tf.int64), axis=1),
-            features.IMAGE: parsed[features.IMAGE]}
+    return {
+      features.LABEL_ID: tf.argmax(tf.cast(equal, tf.int64), axis=1),
+      features.IMAGE: parsed[features.IMAGE],
+    }
 
   archive = keras.export.ExportArchive()
   archive.track(model)
   image_bytes = tf.TensorSpec([None], tf.string, name=signatures.IMAGE_BYTES)
   examples = tf.TensorSpec([None], tf.string, name=signatures.EXAMPLES)
   endpoints = {
-      signatures.SERVING_DEFAULT: (answer, image_bytes),
-      signatures.SERVING_EXAMPLES: (
-          lambda examples: answer(parse(examples)[features.IMAGE]), examples),
-      signatures.TRANSFORM_FEATURES: (transform, examples)}
+    signatures.SERVING_DEFAULT: (answer, image_bytes),
+    signatures.SERVING_EXAMPLES: (
+      lambda examples: answer(parse(examples)[features.IMAGE]),
+      examples,
+    ),
+    signatures.TRANSFORM_FEATURES: (transform, examples),
+  }
   for name, (function, spec) in endpoints.items():
     if name != without:
       archive.add_endpoint(name, function, [spec])
   archive.write_out(str(path), verbose=False)
   folder = path / 'assets.extra'
   folder.mkdir()
-  (folder / signatures.IDENTITY_FILE).write_text(json.dumps({
-      'run_id': f'seed-{seed}', 'labels': LABELS, 'weights_sha256': weights_sha256(path)}))
+  (folder / signatures.IDENTITY_FILE).write_text(
+    json.dumps({'run_id': f'seed-{seed}', 'labels': LABELS, 'weights_sha256': weights_sha256(path)})
+  )
   return path
 
 
 def expected_probabilities(seed: int, image: Image.Image) -> np.ndarray:
   """The same network, outside of any export, on pixels that Pillow decoded."""
   pixels = np.asarray(image.convert('RGB'), np.float32)
-  resized = np.asarray(tf.clip_by_value(
-      tf.image.resize(pixels, [SIDE, SIDE], antialias=True), 0.0, 255.0))
+  resized = np.asarray(
+    tf.clip_by_value(tf.image.resize(pixels, [SIDE, SIDE], antialias=True), 0.0, 255.0)
+  )
   return np.asarray(network(seed)(resized[None], training=False))[0]
 
 
@@ -122,14 +141,20 @@ def write_affine_model(path: pathlib.Path, slope: float = 0.5, offset: float = 2
     session.run([a.initializer, b.initializer])
     builder = v1.saved_model.Builder(str(path))
     predict = v1.saved_model.predict_signature_def
-    builder.add_meta_graph_and_variables(session, [tf.saved_model.SERVING], {
+    builder.add_meta_graph_and_variables(
+      session,
+      [tf.saved_model.SERVING],
+      {
         'serving_default': predict({'x': x}, {'y': y}),
-        'two': predict({'x': x, 'count': count},
-                       {'sum': x + tf.cast(count, tf.float32), 'count': count + 1}),
-        'kinds': predict({'flag': flag, 'text': text},
-                         {'not': tf.logical_not(flag), 'text': tf.identity(text),
-                          'raw_bytes': tf.identity(text)}),
+        'two': predict(
+          {'x': x, 'count': count}, {'sum': x + tf.cast(count, tf.float32), 'count': count + 1}
+        ),
+        'kinds': predict(
+          {'flag': flag, 'text': text},
+          {'not': tf.logical_not(flag), 'text': tf.identity(text), 'raw_bytes': tf.identity(text)},
+        ),
         'uneven': predict({'x': x}, {'y': y, 'total': tf.reduce_sum(x)}),
-    })
+      },
+    )
     builder.save()
   return path

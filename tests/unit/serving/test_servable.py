@@ -28,16 +28,25 @@ def test_every_signature_is_there_with_its_types(servable, image_model):
 
 
 def test_raw_bytes_give_what_the_network_gives(servable):
-  outputs = servable.run(signatures.SERVING_DEFAULT, {signatures.IMAGE_BYTES: np.array(
-      [exports.encoded(5), exports.encoded(6, width=9, height=31)], object)})
-  expected = [exports.expected_probabilities(1, exports.picture(5)),
-              exports.expected_probabilities(1, exports.picture(6, 9, 31))]
+  outputs = servable.run(
+    signatures.SERVING_DEFAULT,
+    {
+      signatures.IMAGE_BYTES: np.array(
+        [exports.encoded(5), exports.encoded(6, width=9, height=31)], object
+      )
+    },
+  )
+  expected = [
+    exports.expected_probabilities(1, exports.picture(5)),
+    exports.expected_probabilities(1, exports.picture(6, 9, 31)),
+  ]
   np.testing.assert_allclose(outputs[signatures.PROBABILITIES], expected, atol=1e-5)
   assert np.ptp(outputs[signatures.PROBABILITIES]) > 0.01  # a constant answer proves nothing
   best = np.argmax(expected, axis=1)
   np.testing.assert_array_equal(outputs[signatures.CLASS_ID], best)
   assert list(outputs[signatures.PREDICTED_LABEL]) == [
-      exports.LABELS[index].encode() for index in best]
+    exports.LABELS[index].encode() for index in best
+  ]
 
 
 def test_records_give_the_same_and_their_labels(servable):
@@ -45,17 +54,20 @@ def test_records_give_the_same_and_their_labels(servable):
   records = {signatures.EXAMPLES: np.array([exports.example(image, 'a', 'red')], object)}
   by_record = servable.run(signatures.SERVING_EXAMPLES, records)
   by_bytes = servable.run(
-      signatures.SERVING_DEFAULT, {signatures.IMAGE_BYTES: np.array([image], object)})
+    signatures.SERVING_DEFAULT, {signatures.IMAGE_BYTES: np.array([image], object)}
+  )
   np.testing.assert_array_equal(
-      by_record[signatures.PROBABILITIES], by_bytes[signatures.PROBABILITIES])
+    by_record[signatures.PROBABILITIES], by_bytes[signatures.PROBABILITIES]
+  )
   transformed = servable.run(signatures.TRANSFORM_FEATURES, records)
   assert transformed[features.LABEL_ID].tolist() == [2]
 
 
 def test_bytes_that_are_no_image_are_an_argument_error(servable):
   with pytest.raises(tf.errors.InvalidArgumentError):
-    servable.run(signatures.SERVING_DEFAULT, {
-        signatures.IMAGE_BYTES: np.array([b'no image'], object)})
+    servable.run(
+      signatures.SERVING_DEFAULT, {signatures.IMAGE_BYTES: np.array([b'no image'], object)}
+    )
 
 
 def test_unknown_signature_and_missing_input(servable):

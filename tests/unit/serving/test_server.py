@@ -74,25 +74,40 @@ def test_another_signature_by_name(server):
   assert answer.json() == direct.json()
 
 
-@pytest.mark.parametrize('body, part', [
-    (b'{', 'JSON Parse error'), (b'[1]', 'expected an object'),
-    ({}, 'exactly one'), ({'instances': [1], 'inputs': [1]}, 'exactly one'),
-    ({'instances': []}, 'not empty'), ({'instances': 'x'}, 'not empty'),
+@pytest.mark.parametrize(
+  'body, part',
+  [
+    (b'{', 'JSON Parse error'),
+    (b'[1]', 'expected an object'),
+    ({}, 'exactly one'),
+    ({'instances': [1], 'inputs': [1]}, 'exactly one'),
+    ({'instances': []}, 'not empty'),
+    ({'instances': 'x'}, 'not empty'),
     ({'instances': [{'wrong': 'x'}]}, 'exactly the keys image_bytes'),
-    ({'instances': [7]}, 'expected a string'), ({'instances': [{'b64': '*'}]}, 'base64'),
-    ({'instances': [{'b64': 1}]}, 'base64'), ({'instances': ['text']}, 'not_an_image'),
+    ({'instances': [7]}, 'expected a string'),
+    ({'instances': [{'b64': '*'}]}, 'base64'),
+    ({'instances': [{'b64': 1}]}, 'base64'),
+    ({'instances': ['text']}, 'not_an_image'),
     ({'instances': [{'b64': ''}]}, 'empty_file'),
     ({'instances': [b64(exports.encoded(1, 'TIFF'))]}, 'unsupported_format'),
-    ({'instances': [b64(exports.encoded(1)), b64(exports.encoded(1)[:40])]},
-     'expected the bytes|Expected|Incomplete|Invalid|decode'),
+    (
+      {'instances': [b64(exports.encoded(1)), b64(exports.encoded(1)[:40])]},
+      'expected the bytes|Expected|Incomplete|Invalid|decode',
+    ),
     ({'instances': [b64(exports.encoded(1, 'JPEG', 120, 90))]}, 'too_many_pixels'),
     ({'instances': [b64(exports.encoded(1, 'BMP', 60, 60))]}, 'at most 9000 bytes'),
     ({'instances': [b64(exports.encoded(1))] * 4}, 'at most 3 images'),
     ({'signature_name': 'absent', 'instances': [1]}, '"absent" not found in signature def'),
     ({'signature_name': 'serving_examples', 'instances': ['no record']}, 'tf.Example'),
-    ({'signature_name': 'serving_examples', 'instances': [
-        b64(exports.example(exports.encoded(1, 'TIFF'), 'id'))]}, 'unsupported_format'),
-])
+    (
+      {
+        'signature_name': 'serving_examples',
+        'instances': [b64(exports.example(exports.encoded(1, 'TIFF'), 'id'))],
+      },
+      'unsupported_format',
+    ),
+  ],
+)
 def test_a_bad_request_is_400_and_says_why(server, body, part):
   answer = predict(server, body)
   assert answer.status_code == 400, answer.text
@@ -106,7 +121,7 @@ def test_the_body_is_capped_with_and_without_its_length(server):
 
   def parts():
     for start in range(0, len(body), 1000):
-      yield body[start:start + 1000]
+      yield body[start : start + 1000]
 
   answer = httpx.post(server.url + '/v1/models/digits:predict', content=parts())
   assert answer.status_code == 413
@@ -115,24 +130,39 @@ def test_the_body_is_capped_with_and_without_its_length(server):
   assert predict(server, b'[' + b' ' * 19_998 + b']').status_code == 400
 
 
-@pytest.mark.parametrize('method, path, code, text', [
+@pytest.mark.parametrize(
+  'method, path, code, text',
+  [
     ('GET', '/v1/models', 400, 'Missing model name in request.'),
     ('GET', '/v1/models/other', 404, 'Could not find any versions of model other'),
-    ('GET', '/v1/models/digits/versions/8', 404,
-     'Could not find any versions of model digits with version 8'),
+    (
+      'GET',
+      '/v1/models/digits/versions/8',
+      404,
+      'Could not find any versions of model digits with version 8',
+    ),
     ('GET', '/v1/nonsense', 400, 'Malformed request: GET /v1/nonsense'),
     ('GET', '/v1/models/digits:predict', 400, 'Malformed request'),
     ('POST', '/v1/models/other:predict', 404, 'Servable not found for request: Latest(other)'),
-    ('POST', '/v1/models/digits/versions/8:predict', 404,
-     'Servable not found for request: Specific(digits, 8)'),
-    ('POST', '/v1/models/digits/labels/stable:predict', 400,
-     'Unrecognized servable version label: stable'),
+    (
+      'POST',
+      '/v1/models/digits/versions/8:predict',
+      404,
+      'Servable not found for request: Specific(digits, 8)',
+    ),
+    (
+      'POST',
+      '/v1/models/digits/labels/stable:predict',
+      400,
+      'Unrecognized servable version label: stable',
+    ),
     ('POST', f'/v1/models/digits/versions/{2**70}:predict', 400, 'to numeric'),
     ('POST', '/v1/models/digits:classify', 501, 'not implemented'),
     ('GET', '/v1/models/digits/metadata', 501, 'not implemented'),
     ('DELETE', '/v1/models/digits', 400, 'Malformed request: DELETE'),
     ('GET', '/elsewhere', 404, 'Not found'),
-])
+  ],
+)
 def test_paths(server, method, path, code, text):
   answer = httpx.request(method, server.url + path, content=b'{"instances": ["x"]}')
   assert answer.status_code == code
@@ -156,22 +186,30 @@ def test_numbers_types_and_shapes(affine):
   path = '/v1/models/half%20plus%20two/versions/3:predict'
   assert post(affine, path, {'inputs': [0.2]}).text == '{"outputs": [2.1]}'  # float32, shortest
   assert post(affine, path, b'{"instances": [NaN, Infinity]}').text == (
-      '{"predictions": [NaN, Infinity]}')
+    '{"predictions": [NaN, Infinity]}'
+  )
   assert post(affine, path, {'instances': [[1.0, 2.0], [3.0, 4.0]]}).json() == {
-      'predictions': [[2.5, 3.0], [3.5, 4.0]]}
+    'predictions': [[2.5, 3.0], [3.5, 4.0]]
+  }
   two = {'signature_name': 'two', 'instances': [{'x': 1.5, 'count': 2}, {'x': 0, 'count': 3}]}
   assert post(affine, path, two).json() == {
-      'predictions': [{'count': 3, 'sum': 3.5}, {'count': 4, 'sum': 3.0}]}
+    'predictions': [{'count': 3, 'sum': 3.5}, {'count': 4, 'sum': 3.0}]
+  }
   kinds = {'signature_name': 'kinds', 'inputs': {'flag': [True], 'text': ['ü']}}
   assert post(affine, path, kinds).json() == {
-      'outputs': {'not': [False], 'text': ['ü'], 'raw_bytes': [b64('ü'.encode())]}}
+    'outputs': {'not': [False], 'text': ['ü'], 'raw_bytes': [b64('ü'.encode())]}
+  }
   raw = {'signature_name': 'kinds', 'inputs': {'flag': [True], 'text': [b64(b'\xff\xfe')]}}
   assert post(affine, path, raw).json()['outputs']['text'] == [b64(b'\xff\xfe')]
 
 
-@pytest.mark.parametrize('body, part', [
-    ({'instances': ['1']}, 'a number'), ({'instances': [True]}, 'a number'),
-    ({'instances': [None]}, 'a number'), ({'instances': [[1.0], [1.0, 2.0]]}, 'one shape'),
+@pytest.mark.parametrize(
+  'body, part',
+  [
+    ({'instances': ['1']}, 'a number'),
+    ({'instances': [True]}, 'a number'),
+    ({'instances': [None]}, 'a number'),
+    ({'instances': [[1.0], [1.0, 2.0]]}, 'one shape'),
     ({'signature_name': 'two', 'instances': [1.0]}, 'expected objects'),
     ({'signature_name': 'two', 'instances': [{'x': 1.0}]}, 'exactly the keys count, x'),
     ({'signature_name': 'two', 'instances': [{'x': 1.0, 'count': 2.0}]}, 'an integer'),
@@ -180,19 +218,22 @@ def test_numbers_types_and_shapes(affine):
     ({'signature_name': 'two', 'inputs': [1.0]}, 'expected an object'),
     ({'signature_name': 'kinds', 'inputs': {'flag': [1], 'text': ['x']}}, 'true or false'),
     ({'signature_name': 'uneven', 'instances': [1.0, 2.0]}, 'columnar'),
-])
+  ],
+)
 def test_wrong_values_are_400(affine, body, part):
   answer = predict(affine, body, 'half%20plus%20two')
   assert answer.status_code == 400
   assert part in answer.json()['error']
 
 
-def test_a_newer_version_takes_over_without_a_failed_request(tmp_path, image_model,
-                                                             other_image_model):
+def test_a_newer_version_takes_over_without_a_failed_request(
+  tmp_path, image_model, other_image_model
+):
   shutil.copytree(image_model, tmp_path / '1')
   versions = set()
-  expected = {seed: exports.expected_probabilities(seed, exports.picture(1)).tolist()
-              for seed in (1, 2)}
+  expected = {
+    seed: exports.expected_probabilities(seed, exports.picture(1)).tolist() for seed in (1, 2)
+  }
   with EmbeddedServer(tmp_path, 'm', port=0, poll_seconds=0.05) as server:
     body = json.dumps({'instances': [b64(exports.encoded(1))]})
 
@@ -202,7 +243,8 @@ def test_a_newer_version_takes_over_without_a_failed_request(tmp_path, image_mod
       seed = int(answer.headers['x-model-version'])
       versions.add(seed)
       assert answer.json()['predictions'][0]['probabilities'] == pytest.approx(
-          expected[seed], abs=1e-5)
+        expected[seed], abs=1e-5
+      )
       return seed
 
     assert ask(0) == 1
@@ -219,8 +261,10 @@ def test_a_newer_version_takes_over_without_a_failed_request(tmp_path, image_mod
       while 2 not in versions and time.monotonic() < deadline:
         list(pool.map(ask, range(6)))
     assert versions == {1, 2}
-    states = {row['version']: row['state'] for row in httpx.get(
-        server.url + '/v1/models/m').json()['model_version_status']}
+    states = {
+      row['version']: row['state']
+      for row in httpx.get(server.url + '/v1/models/m').json()['model_version_status']
+    }
     assert states == {'1': 'END', '2': 'AVAILABLE'}
     # The newest is taken away: the older one comes back.
     shutil.rmtree(tmp_path / '2')
@@ -229,8 +273,9 @@ def test_a_newer_version_takes_over_without_a_failed_request(tmp_path, image_mod
     assert ask(0) == 1
 
 
-def test_a_version_that_cannot_run_never_replaces_one_that_can(tmp_path, image_model,
-                                                               unservable_model):
+def test_a_version_that_cannot_run_never_replaces_one_that_can(
+  tmp_path, image_model, unservable_model
+):
   shutil.copytree(image_model, tmp_path / '1')
   with EmbeddedServer(tmp_path, 'm', port=0, poll_seconds=0.05) as server:
     shutil.copytree(unservable_model, tmp_path / 'new')

@@ -37,9 +37,14 @@ def root(tmp_path):
     for number in range(40):
       pixels = np.random.default_rng(number).integers(0, 256, (9, 13, 3), dtype=np.uint8)
       Image.fromarray(pixels).save(folder / 'images' / f'{number:02d}.png')
-      writer.writerow((f'{number:02d}.png', ('cat', 'dog')[number % 2],
-                       f'site{number}' if number % 5 else '',
-                       'val' if number in (8, 9) else ''))
+      writer.writerow(
+        (
+          f'{number:02d}.png',
+          ('cat', 'dog')[number % 2],
+          f'site{number}' if number % 5 else '',
+          'val' if number in (8, 9) else '',
+        )
+      )
   return folder
 
 
@@ -50,22 +55,35 @@ def run(tmp_path, root):
   def run(schema: str | None = None) -> pathlib.Path:
     example_gen = ImageExampleGen(DataConfig(root=root), str(tmp_path / 'state'), 'code')
     statistics_gen = StatisticsGen(
-        examples=example_gen.outputs['examples'], stats_options=statistics_options())
+      examples=example_gen.outputs['examples'], stats_options=statistics_options()
+    )
     if schema is None:
       schema_gen = SchemaGen(
-          statistics=statistics_gen.outputs['statistics'], exclude_splits=['val', 'test'])
+        statistics=statistics_gen.outputs['statistics'], exclude_splits=['val', 'test']
+      )
     else:
       schema_gen = ImportSchemaGen(schema_file=schema)
-    validator = ExampleValidator(statistics=statistics_gen.outputs['statistics'],
-                                 schema=schema_gen.outputs['schema'])
-    gate = DataGate(anomalies=validator.outputs['anomalies'], schema=schema_gen.outputs['schema'],
-                    dataset=example_gen.outputs['dataset'], code_fingerprint='code')
-    local_dag_runner.LocalDagRunner().run(pipeline.Pipeline(
-        'test', str(tmp_path / 'artifacts'),
+    validator = ExampleValidator(
+      statistics=statistics_gen.outputs['statistics'], schema=schema_gen.outputs['schema']
+    )
+    gate = DataGate(
+      anomalies=validator.outputs['anomalies'],
+      schema=schema_gen.outputs['schema'],
+      dataset=example_gen.outputs['dataset'],
+      code_fingerprint='code',
+    )
+    local_dag_runner.LocalDagRunner().run(
+      pipeline.Pipeline(
+        'test',
+        str(tmp_path / 'artifacts'),
         components=[example_gen, statistics_gen, schema_gen, validator, gate],
         metadata_connection_config=metadata.sqlite_metadata_connection_config(
-            str(tmp_path / 'metadata.sqlite')),
-        enable_cache=True, beam_pipeline_args=[FN_API]))
+          str(tmp_path / 'metadata.sqlite')
+        ),
+        enable_cache=True,
+        beam_pipeline_args=[FN_API],
+      )
+    )
     return tmp_path / 'artifacts'
 
   return run
@@ -86,22 +104,39 @@ def test_clean_data_passes_and_its_schema_reads_the_records(run):
 
   schema = tfdv.load_schema_text(str(_only(artifacts, 'SchemaGen/schema/*/schema.pbtxt')))
   assert {feature.name for feature in schema.feature} == {
-      features.IMAGE, features.IMAGE_ID, features.IMAGE_PATH, features.IMAGE_FORMAT,
-      features.WIDTH, features.HEIGHT, features.ASPECT, features.BRIGHTNESS, features.CONTRAST,
-      features.SHARPNESS, features.BYTES, features.LABEL, features.BRIGHTNESS_BUCKET,
-      features.SIZE_BUCKET, 'column/site'}
+    features.IMAGE,
+    features.IMAGE_ID,
+    features.IMAGE_PATH,
+    features.IMAGE_FORMAT,
+    features.WIDTH,
+    features.HEIGHT,
+    features.ASPECT,
+    features.BRIGHTNESS,
+    features.CONTRAST,
+    features.SHARPNESS,
+    features.BYTES,
+    features.LABEL,
+    features.BRIGHTNESS_BUCKET,
+    features.SIZE_BUCKET,
+    'column/site',
+  }
   spec = schema_utils.schema_as_feature_spec(schema).feature_spec
   records = tf.data.TFRecordDataset(
-      str(_only(artifacts, 'ImageExampleGen/examples/*/Split-val/*.tfrecord')))
+    str(_only(artifacts, 'ImageExampleGen/examples/*/Split-val/*.tfrecord'))
+  )
   parsed = tf.io.parse_example(list(records.as_numpy_iterator()), spec)
   assert parsed[features.IMAGE].shape == (dataset['splits']['val'],)
   for image in parsed[features.IMAGE].numpy():
     assert Image.open(io.BytesIO(image)).size == (13, 9)
 
   statistics = tfdv.load_stats_binary(
-      str(_only(artifacts, 'StatisticsGen/statistics/*/Split-train/FeatureStats.pb')))
-  encoded = next(feature for feature in statistics.datasets[0].features
-                 if list(feature.path.step) == [features.IMAGE])
+    str(_only(artifacts, 'StatisticsGen/statistics/*/Split-train/FeatureStats.pb'))
+  )
+  encoded = next(
+    feature
+    for feature in statistics.datasets[0].features
+    if list(feature.path.step) == [features.IMAGE]
+  )
   assert encoded.WhichOneof('stats') == 'bytes_stats'
 
 
@@ -110,7 +145,8 @@ def test_an_unknown_label_stops_the_run_with_split_value_count_and_files(run, ro
   schema = str(_only(artifacts, 'SchemaGen/schema/*/schema.pbtxt'))
   labels = (root / 'labels.csv').read_text()
   (root / 'labels.csv').write_text(
-      labels.replace('08.png,cat', '08.png,cta').replace('09.png,dog', '09.png,cta'))
+    labels.replace('08.png,cat', '08.png,cta').replace('09.png,dog', '09.png,cta')
+  )
   with pytest.raises(Exception, match='split val, feature label') as error:
     run(schema)
   text = str(error.value)

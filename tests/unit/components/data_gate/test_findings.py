@@ -10,12 +10,18 @@ from components.data_gate import findings
 @pytest.fixture
 def manifest(tmp_path):
   path = tmp_path / 'manifest.parquet'
-  pq.write_table(pa.table({
-      'path': [f'{number}.png' for number in range(10)],
-      'split': ['train'] * 2 + ['val'] * 8,
-      'label': ['x', 'cat'] + ['x'] * 6 + ['y', 'cat'],
-      'width': [0, 5, 0, 5, 5, 5, 5, 5, 5, 5],
-      'column/site': ['n'] * 10}), path)
+  pq.write_table(
+    pa.table(
+      {
+        'path': [f'{number}.png' for number in range(10)],
+        'split': ['train'] * 2 + ['val'] * 8,
+        'label': ['x', 'cat'] + ['x'] * 6 + ['y', 'cat'],
+        'width': [0, 5, 0, 5, 5, 5, 5, 5, 5, 5],
+        'column/site': ['n'] * 10,
+      }
+    ),
+    path,
+  )
   return path
 
 
@@ -24,15 +30,16 @@ def _feature(text):
 
 
 def test_values_come_by_frequency_and_files_are_at_most_five(manifest):
-  found = findings.offenders('val', _feature(
-      'name: "label" string_domain { value: "cat" }'), manifest)
-  assert found == findings.Offenders(
-      ['x', 'y'], 7, ['2.png', '3.png', '4.png', '5.png', '6.png'])
+  found = findings.offenders(
+    'val', _feature('name: "label" string_domain { value: "cat" }'), manifest
+  )
+  assert found == findings.Offenders(['x', 'y'], 7, ['2.png', '3.png', '4.png', '5.png', '6.png'])
 
 
 def test_limits_of_numbers(manifest):
-  found = findings.offenders('val', _feature(
-      'name: "image/width" int_domain { min: 1 max: 9 }'), manifest)
+  found = findings.offenders(
+    'val', _feature('name: "image/width" int_domain { min: 1 max: 9 }'), manifest
+  )
   assert found == findings.Offenders([0], 1, ['2.png'])
 
 
@@ -42,18 +49,25 @@ def test_without_a_domain_or_a_column_nothing_is_looked_up(manifest, text):
 
 
 def test_the_line_names_split_feature_value_count_and_files(manifest):
-  anomalies = text_format.Parse("""
+  anomalies = text_format.Parse(
+    """
     anomaly_info { key: "label" value { path { step: "label" } description: "words of TFDV"
       reason { description: "more words" } } }
     anomaly_info { key: "column/site" value { path { step: "column/site" }
       reason { description: "Low fraction." } } }
     dataset_anomaly_info { reason { description: "Few rows." } }
-    """, anomalies_pb2.Anomalies())
-  schema = text_format.Parse("""
+    """,
+    anomalies_pb2.Anomalies(),
+  )
+  schema = text_format.Parse(
+    """
     feature { name: "label" string_domain { value: "cat" } } feature { name: "column/site" }
-    """, schema_pb2.Schema())
+    """,
+    schema_pb2.Schema(),
+  )
   assert list(findings.explain('val', anomalies, schema, manifest)) == [
-      'split val, feature column/site: Low fraction.',
-      "split val, feature label: expected one of 'cat'. Received: 'x', 'y' in 7 images: 2.png, "
-      '3.png, 4.png, 5.png, 6.png and others.',
-      'split val: Few rows.']
+    'split val, feature column/site: Low fraction.',
+    "split val, feature label: expected one of 'cat'. Received: 'x', 'y' in 7 images: 2.png, "
+    '3.png, 4.png, 5.png, 6.png and others.',
+    'split val: Few rows.',
+  ]

@@ -8,9 +8,16 @@ from components.evaluator import metrics
 
 LABELS = ['cat', 'dog', 'owl']
 TRUTH = np.array([0, 0, 0, 1, 1, 1])
-PROBABILITIES = np.array([
-    [.8, .1, .1], [.6, .3, .1], [.2, .7, .1],
-    [.1, .8, .1], [.5, .4, .1], [.3, .6, .1]])
+PROBABILITIES = np.array(
+  [
+    [0.8, 0.1, 0.1],
+    [0.6, 0.3, 0.1],
+    [0.2, 0.7, 0.1],
+    [0.1, 0.8, 0.1],
+    [0.5, 0.4, 0.1],
+    [0.3, 0.6, 0.1],
+  ]
+)
 
 
 def test_accuracy_confusion_and_per_class_figures():
@@ -23,8 +30,9 @@ def test_accuracy_confusion_and_per_class_figures():
   assert found['per_class']['dog']['f1'] == pytest.approx(2 / 3)
   # cat against the rest: of 9 pairs, 8 are in order.
   assert found['per_class']['cat']['roc_auc'] == pytest.approx(
-      sklearn.metrics.roc_auc_score(TRUTH == 0, PROBABILITIES[:, 0]))
-  assert found['log_loss'] == pytest.approx(-np.mean(np.log([.8, .6, .2, .8, .4, .6])))
+    sklearn.metrics.roc_auc_score(TRUTH == 0, PROBABILITIES[:, 0])
+  )
+  assert found['log_loss'] == pytest.approx(-np.mean(np.log([0.8, 0.6, 0.2, 0.8, 0.4, 0.6])))
 
 
 def test_a_class_without_test_images_has_no_figures_instead_of_zeros():
@@ -35,9 +43,15 @@ def test_a_class_without_test_images_has_no_figures_instead_of_zeros():
   assert found['macro_f1'] == pytest.approx(2 / 3)
 
 
-@pytest.mark.parametrize('correct, total, low, high', [
+@pytest.mark.parametrize(
+  'correct, total, low, high',
+  [
     # Wilson (1927), computed by hand from the formula with z = 1.959964.
-    (0, 10, 0.0, 0.27753), (5, 10, 0.23659, 0.76341), (10, 10, 0.72247, 1.0)])
+    (0, 10, 0.0, 0.27753),
+    (5, 10, 0.23659, 0.76341),
+    (10, 10, 0.72247, 1.0),
+  ],
+)
 def test_the_interval_is_that_of_wilson(correct, total, low, high):
   assert metrics.interval(correct, total) == pytest.approx((low, high), abs=1e-5)
 

@@ -57,10 +57,13 @@ def good_data(write_data):
   """Twenty images, ten of each of two classes, with a column."""
   names = [f'{number:02d}.png' for number in range(20)]
   return write_data(
-      [(name, 'cat' if number < 10 else 'dog', f'site{number % 3}')
-       for number, name in enumerate(names)],
-      {name: _encode(number) for number, name in enumerate(names)},
-      header=('filename', 'label', 'site'))
+    [
+      (name, 'cat' if number < 10 else 'dog', f'site{number % 3}')
+      for number, name in enumerate(names)
+    ],
+    {name: _encode(number) for number, name in enumerate(names)},
+    header=('filename', 'label', 'site'),
+  )
 
 
 @pytest.fixture
@@ -72,20 +75,34 @@ def run_ingest(tmp_path):
     runs.append(None)
     out = tmp_path / f'out{len(runs)}'
     outputs = ingest.Outputs(
-        {name: str(out / f'Split-{name}') for name in features.SPLITS}, out / 'quarantine',
-        out / 'dataset')
+      {name: str(out / f'Split-{name}') for name in features.SPLITS},
+      out / 'quarantine',
+      out / 'dataset',
+    )
     outputs.dataset.mkdir(parents=True)
     summary = ingest.ingest(
-        DataConfig(root=root, **settings), outputs, tmp_path / 'state', data_fingerprint,
-        lambda: beam.Pipeline(argv=[FN_API]))
+      DataConfig(root=root, **settings),
+      outputs,
+      tmp_path / 'state',
+      data_fingerprint,
+      lambda: beam.Pipeline(argv=[FN_API]),
+    )
     assert json.loads((outputs.dataset / 'dataset.json').read_text()) == summary
     with open(outputs.quarantine / 'quarantine.csv', encoding='utf-8', newline='') as stream:
       quarantined = list(csv.DictReader(stream))
-    records = {name: [tf.train.Example.FromString(record.numpy()) for record in
-                      tf.data.TFRecordDataset(sorted(glob.glob(f'{folder}/*.tfrecord')))]
-               for name, folder in outputs.examples.items()}
+    records = {
+      name: [
+        tf.train.Example.FromString(record.numpy())
+        for record in tf.data.TFRecordDataset(sorted(glob.glob(f'{folder}/*.tfrecord')))
+      ]
+      for name, folder in outputs.examples.items()
+    }
     return types.SimpleNamespace(
-        summary=summary, quarantined=quarantined, records=records, outputs=outputs,
-        manifest=pq.read_table(outputs.dataset / 'manifest.parquet').to_pylist())
+      summary=summary,
+      quarantined=quarantined,
+      records=records,
+      outputs=outputs,
+      manifest=pq.read_table(outputs.dataset / 'manifest.parquet').to_pylist(),
+    )
 
   return run

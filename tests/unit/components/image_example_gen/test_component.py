@@ -22,10 +22,18 @@ def launch(tmp_path):
 
   def launch(root, code='code', **settings):
     generator = component.ImageExampleGen(
-        DataConfig(root=root), str(tmp_path / 'state'), code, **settings)
-    local_dag_runner.LocalDagRunner().run(pipeline.Pipeline(
-        'test', str(tmp_path / 'artifacts'), components=[generator], enable_cache=True,
-        metadata_connection_config=store, beam_pipeline_args=[FN_API]))
+      DataConfig(root=root), str(tmp_path / 'state'), code, **settings
+    )
+    local_dag_runner.LocalDagRunner().run(
+      pipeline.Pipeline(
+        'test',
+        str(tmp_path / 'artifacts'),
+        components=[generator],
+        enable_cache=True,
+        metadata_connection_config=store,
+        beam_pipeline_args=[FN_API],
+      )
+    )
     with metadata.Metadata(store) as handle:
       return max(handle.store.get_executions(), key=lambda one: one.id).last_known_state
 

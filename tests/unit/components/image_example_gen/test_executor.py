@@ -19,8 +19,11 @@ FN_API = '--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner'
 @pytest.fixture
 def outputs(tmp_path):
   result = {}
-  for key, kind in ((keys.EXAMPLES, standard_artifacts.Examples),
-                    (keys.QUARANTINE, components.Quarantine), (keys.DATASET, components.Dataset)):
+  for key, kind in (
+    (keys.EXAMPLES, standard_artifacts.Examples),
+    (keys.QUARANTINE, components.Quarantine),
+    (keys.DATASET, components.Dataset),
+  ):
     artifact = kind()
     artifact.uri = str(tmp_path / 'out' / key)
     pathlib.Path(artifact.uri).mkdir(parents=True)
@@ -30,11 +33,19 @@ def outputs(tmp_path):
 
 def test_artifacts_are_described_and_tfx_reads_the_records(good_data, outputs, tmp_path):
   context = executor.Executor.Context(
-      beam_pipeline_args=[FN_API], tmp_dir=str(tmp_path / 'tmp'), unique_id='1')
-  executor.Executor(context).Do({}, outputs, {
+    beam_pipeline_args=[FN_API], tmp_dir=str(tmp_path / 'tmp'), unique_id='1'
+  )
+  executor.Executor(context).Do(
+    {},
+    outputs,
+    {
       keys.CONFIG: DataConfig(root=good_data).model_dump_json(by_alias=True),
-      keys.STATE_DIR: str(tmp_path / 'state'), keys.CODE_FINGERPRINT: 'code',
-      keys.DATA_FINGERPRINT: 'given', keys.SPAN: 3})
+      keys.STATE_DIR: str(tmp_path / 'state'),
+      keys.CODE_FINGERPRINT: 'code',
+      keys.DATA_FINGERPRINT: 'given',
+      keys.SPAN: 3,
+    },
+  )
   [examples] = outputs[keys.EXAMPLES]
   assert json.loads(examples.split_names) == ['train', 'val', 'test']
   assert examples.span == 3
@@ -49,10 +60,13 @@ def test_artifacts_are_described_and_tfx_reads_the_records(good_data, outputs, t
     source = tfxio_utils.get_split_tfxio([examples], split, ['test'])
     path = tmp_path / f'read-{split}'
     with beam.Pipeline(argv=[FN_API]) as pipeline:
-      _ = (pipeline | source.BeamSource()
-           | beam.FlatMap(lambda batch: pa.Table.from_batches([batch])[features.LABEL].to_pylist())
-           | beam.Map(lambda values: values[0].decode())
-           | beam.io.WriteToText(str(path), num_shards=1))
+      _ = (
+        pipeline
+        | source.BeamSource()
+        | beam.FlatMap(lambda batch: pa.Table.from_batches([batch])[features.LABEL].to_pylist())
+        | beam.Map(lambda values: values[0].decode())
+        | beam.io.WriteToText(str(path), num_shards=1)
+      )
     labels = pathlib.Path(f'{path}-00000-of-00001').read_text().split()
     assert len(labels) == count
     assert set(labels) == {'cat', 'dog'}

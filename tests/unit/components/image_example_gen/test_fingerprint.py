@@ -13,7 +13,8 @@ from schemas.config import DataConfig
 def _fingerprint(root):
   with sqlite3.connect(':memory:') as connection:
     return fingerprint.rows_fingerprint(
-        manifest.open_manifest(DataConfig(root=root)), fingerprint.ContentHashes(connection))
+      manifest.open_manifest(DataConfig(root=root)), fingerprint.ContentHashes(connection)
+    )
 
 
 def test_the_formula():
@@ -21,9 +22,13 @@ def test_the_formula():
   total = fingerprint.RowSum()
   for row in rows:
     total.add(row)
-  expected = sum(
+  expected = (
+    sum(
       int(hashlib.sha256(json.dumps(row, separators=(',', ':')).encode()).hexdigest(), 16)
-      for row in rows) % 2 ** 256
+      for row in rows
+    )
+    % 2**256
+  )
   assert total.hexdigest() == hashlib.sha256(f'2:{expected:064x}'.encode()).hexdigest()
 
 
@@ -45,8 +50,11 @@ def test_any_order_and_every_change(write_data, encode):
   root = write_data([('a.png', 'x', '1'), ('b.png', 'y', '2')], files, header)
   before = _fingerprint(root)
   assert _fingerprint(write_data([('b.png', 'y', '2'), ('a.png', 'x', '1')], {}, header)) == before
-  for rows in ([('a.png', 'x', '1'), ('b.png', 'x', '2')], [('a.png', 'x', '1')],
-               [('a.png', 'x', '1'), ('b.png', 'y', '3')]):
+  for rows in (
+    [('a.png', 'x', '1'), ('b.png', 'x', '2')],
+    [('a.png', 'x', '1')],
+    [('a.png', 'x', '1'), ('b.png', 'y', '3')],
+  ):
     assert _fingerprint(write_data(rows, {}, header)) != before
   root = write_data([('a.png', 'x', '1'), ('b.png', 'y', '2')], {}, header)
   assert _fingerprint(root) == before
@@ -65,7 +73,7 @@ def hashes():
 def test_a_hash_is_remembered_by_path_size_and_time(tmp_path, hashes):
   path = tmp_path / 'a'
   path.write_bytes(b'one')
-  old = time.time_ns() - 10 ** 11
+  old = time.time_ns() - 10**11
   os.utime(path, ns=(old, old))
   one = hashlib.sha256(b'one').hexdigest()
   assert list(hashes.of([path, None, tmp_path / 'absent'])) == [one, '', '']

@@ -25,14 +25,20 @@ def test_records_and_manifest_say_what_the_files_are(good_data, run_ingest):
   result = run_ingest(good_data)
   assert result.quarantined == []
   assert collections.Counter((row['label'], row['split']) for row in result.manifest) == {
-      ('cat', 'train'): 8, ('cat', 'val'): 1, ('cat', 'test'): 1,
-      ('dog', 'train'): 8, ('dog', 'val'): 1, ('dog', 'test'): 1}
+    ('cat', 'train'): 8,
+    ('cat', 'val'): 1,
+    ('cat', 'test'): 1,
+    ('dog', 'train'): 8,
+    ('dog', 'val'): 1,
+    ('dog', 'test'): 1,
+  }
   by_path = {row['path']: row for row in result.manifest}
   seen = []
   for name, examples in result.records.items():
     # The records stand in the order of the manifest.
     assert [_bytes(example, features.IMAGE_PATH).decode() for example in examples] == [
-        row['path'] for row in result.manifest if row['split'] == name]
+      row['path'] for row in result.manifest if row['split'] == name
+    ]
     for example in examples:
       path = _bytes(example, features.IMAGE_PATH).decode()
       row = by_path[path]
@@ -59,10 +65,16 @@ def test_records_and_manifest_say_what_the_files_are(good_data, run_ingest):
 
 
 def test_a_blank_column_is_an_empty_string(write_data, encode, run_ingest):
-  root = write_data([(f'{n}.png', 'ab'[n % 2], '') for n in range(12)],
-                    {f'{n}.png': encode(n) for n in range(12)}, ('filename', 'label', 'site'))
-  assert {_bytes(example, 'column/site')
-          for examples in run_ingest(root).records.values() for example in examples} == {b''}
+  root = write_data(
+    [(f'{n}.png', 'ab'[n % 2], '') for n in range(12)],
+    {f'{n}.png': encode(n) for n in range(12)},
+    ('filename', 'label', 'site'),
+  )
+  assert {
+    _bytes(example, 'column/site')
+    for examples in run_ingest(root).records.values()
+    for example in examples
+  } == {b''}
 
 
 def test_the_same_data_in_another_order_gives_the_same_records(good_data, run_ingest):
@@ -112,8 +124,11 @@ def test_another_seed_gives_another_split_and_a_lock_keeps_the_old_one(good_data
 def test_locked_images_stay_while_others_come_and_go(good_data, run_ingest, encode):
   first = _splits(run_ingest(good_data))
   gone = '04.png'
-  lines = [line for line in (good_data / 'labels.csv').read_text().splitlines()
-           if not line.startswith(gone)]
+  lines = [
+    line
+    for line in (good_data / 'labels.csv').read_text().splitlines()
+    if not line.startswith(gone)
+  ]
   for number in range(20, 30):
     (good_data / 'images' / f'{number}.png').write_bytes(encode(number))
     lines.append(f'{number}.png,cat,new')
@@ -121,14 +136,16 @@ def test_locked_images_stay_while_others_come_and_go(good_data, run_ingest, enco
   result = run_ingest(good_data)
   second = _splits(result)
   assert {path: second[path] for path in first if path != gone} == {
-      path: name for path, name in first.items() if path != gone}
+    path: name for path, name in first.items() if path != gone
+  }
   # 19 cats: 15.2, 1.9 and 1.9 are wanted.
   cats = collections.Counter(row['split'] for row in result.manifest if row['label'] == 'cat')
   assert cats['train'] in (15, 16)
   assert {cats['val'], cats['test']} <= {1, 2}
   # The image that left keeps its line, and its split when it comes back.
-  locked = dict(line.split(',') for line in
-                (good_data / 'splits.lock.csv').read_text().splitlines()[1:])
+  locked = dict(
+    line.split(',') for line in (good_data / 'splits.lock.csv').read_text().splitlines()[1:]
+  )
   image_id = hashlib.sha256((good_data / 'images' / gone).read_bytes()).hexdigest()
   assert locked[image_id] == first[gone]
   assert len(locked) == 30
@@ -138,8 +155,11 @@ def test_a_given_split_goes_before_the_lock(good_data, run_ingest):
   first = _splits(run_ingest(good_data))
   moved = next(path for path, name in first.items() if name == 'train')
   header, *rows = (good_data / 'labels.csv').read_text().splitlines()
-  (good_data / 'labels.csv').write_text('\n'.join(
-      [f'{header},split', *(f'{row},{"test" if row.startswith(moved) else ""}' for row in rows)]))
+  (good_data / 'labels.csv').write_text(
+    '\n'.join(
+      [f'{header},split', *(f'{row},{"test" if row.startswith(moved) else ""}' for row in rows)]
+    )
+  )
   second = _splits(run_ingest(good_data))
   assert second == {**first, moved: 'test'}
   # From now on it is locked there.
@@ -160,19 +180,28 @@ def test_what_cannot_be_used_is_quarantined_with_its_reason(write_data, encode, 
   exif = Image.Exif()
   exif[0x0112] = 3
   good = {f'{number:02d}.png': encode(number) for number in range(20)}
-  bad = {'empty.png': b'', 'text.jpg': b'no image at all', 'turned.jpg':
-         encode(90, image_format='JPEG', exif=exif.tobytes()),
-         'cut.jpg': encode(91, 64, 48, 'JPEG')[:-900], 'webp.png': encode(92, image_format='WEBP')}
+  bad = {
+    'empty.png': b'',
+    'text.jpg': b'no image at all',
+    'turned.jpg': encode(90, image_format='JPEG', exif=exif.tobytes()),
+    'cut.jpg': encode(91, 64, 48, 'JPEG')[:-900],
+    'webp.png': encode(92, image_format='WEBP'),
+  }
   rows = [(name, 'ab'[number % 2]) for number, name in enumerate(good)]
   rows += [(name, 'a') for name in bad]
   rows += [('absent.png', 'b'), ('../../x.png', 'a'), ('00.png', ''), ('', 'a')]
   result = run_ingest(write_data(rows, {**good, **bad}), max_bad_fraction=0.5)
   assert [(row['row'], row['filename'], row['reason']) for row in result.quarantined] == [
-      ('22', 'empty.png', 'empty_file'), ('23', 'text.jpg', 'not_an_image'),
-      ('24', 'turned.jpg', 'orientation'), ('25', 'cut.jpg', 'undecodable'),
-      ('26', 'webp.png', 'unsupported_format'), ('27', 'absent.png', 'missing_file'),
-      ('28', '../../x.png', 'outside_root'), ('29', '00.png', 'blank_label'),
-      ('30', '', 'blank_filename')]
+    ('22', 'empty.png', 'empty_file'),
+    ('23', 'text.jpg', 'not_an_image'),
+    ('24', 'turned.jpg', 'orientation'),
+    ('25', 'cut.jpg', 'undecodable'),
+    ('26', 'webp.png', 'unsupported_format'),
+    ('27', 'absent.png', 'missing_file'),
+    ('28', '../../x.png', 'outside_root'),
+    ('29', '00.png', 'blank_label'),
+    ('30', '', 'blank_filename'),
+  ]
   assert all(row['detail'] for row in result.quarantined)
   assert len(result.manifest) == 20
   assert result.summary['bad'] == {'count': 9, 'fraction': 9 / 29, 'limit': 0.5}
@@ -186,11 +215,13 @@ def test_too_many_bad_rows_stop_the_run_and_are_named(good_data, run_ingest, tmp
     run_ingest(good_data, max_bad_fraction=0.2)
   lines = str(error.value).splitlines()
   assert lines[0] == (
-      f"labels.csv row 22: 'absent0.png' missing_file: not found under {good_data}/images.")
+    f"labels.csv row 22: 'absent0.png' missing_file: not found under {good_data}/images."
+  )
   assert lines[5] == '... and 2 more.'
   path = tmp_path / 'state' / 'quarantine.csv'
   assert lines[6].startswith(
-      f'7 of 27 rows are bad (25.9 %); data.max_bad_fraction is 0.2. All of them: {path}.')
+    f'7 of 27 rows are bad (25.9 %); data.max_bad_fraction is 0.2. All of them: {path}.'
+  )
   assert len(path.read_text().splitlines()) == 8
   assert not (good_data / 'splits.lock.csv').exists()
   # At the limit it passes, and the old complaint is gone.
@@ -207,21 +238,24 @@ def test_copies_are_kept_once_and_conflicts_not_at_all(good_data, run_ingest):
     stream.write('99.png,cat,\n0.png,cat,\n05.png,cat,site2\nx.png,cat,\n')
   result = run_ingest(good_data, max_bad_fraction=0.1)
   assert [(row['filename'], row['row'], row['reason']) for row in result.quarantined] == [
-      # 0.png comes before 07.png, 05.png before 99.png; the second row of 05.png goes.
-      ('07.png', '9', 'duplicate'), ('12.png', '14', 'label_conflict'),
-      ('99.png', '22', 'duplicate'), ('05.png', '24', 'duplicate'),
-      ('x.png', '25', 'label_conflict')]
+    # 0.png comes before 07.png, 05.png before 99.png; the second row of 05.png goes.
+    ('07.png', '9', 'duplicate'),
+    ('12.png', '14', 'label_conflict'),
+    ('99.png', '22', 'duplicate'),
+    ('05.png', '24', 'duplicate'),
+    ('x.png', '25', 'label_conflict'),
+  ]
   assert '12.png (dog)' in result.quarantined[4]['detail']
   paths = {row['path'] for row in result.manifest}
-  assert paths == ({f'{number:02d}.png' for number in range(20)} | {'0.png'}) - {
-      '07.png', '12.png'}
+  assert paths == ({f'{number:02d}.png' for number in range(20)} | {'0.png'}) - {'07.png', '12.png'}
   # Copies are no harm: of 24 rows, two are bad.
   assert result.summary['bad']['count'] == 2
 
 
 def test_one_class_is_not_enough(write_data, encode, run_ingest):
-  root = write_data([(f'{n}.png', 'cat') for n in range(5)],
-                    {f'{n}.png': encode(n) for n in range(5)})
+  root = write_data(
+    [(f'{n}.png', 'cat') for n in range(5)], {f'{n}.png': encode(n) for n in range(5)}
+  )
   with pytest.raises(DataError, match="at least two classes. Received: 'cat'"):
     run_ingest(root)
 
@@ -232,8 +266,9 @@ def test_no_rows(write_data, run_ingest):
 
 
 def test_an_empty_split_stops_the_run(write_data, encode, run_ingest):
-  root = write_data([(f'{n}.png', 'ab'[n % 2]) for n in range(4)],
-                    {f'{n}.png': encode(n) for n in range(4)})
+  root = write_data(
+    [(f'{n}.png', 'ab'[n % 2]) for n in range(4)], {f'{n}.png': encode(n) for n in range(4)}
+  )
   with pytest.raises(DataError, match='none in val, of 4 images'):
     run_ingest(root)
   assert not (root / 'splits.lock.csv').exists()
@@ -275,17 +310,20 @@ def test_one_folder_a_class(tmp_path, encode, run_ingest):
 
 def test_more_rows_than_a_row_group(write_data, encode, run_ingest, monkeypatch):
   monkeypatch.setattr(passes, 'ROW_GROUP', 7)
-  root = write_data([(f'{n}.png', 'ab'[n % 2]) for n in range(40)],
-                    {f'{n}.png': encode(n) for n in range(40)})
+  root = write_data(
+    [(f'{n}.png', 'ab'[n % 2]) for n in range(40)], {f'{n}.png': encode(n) for n in range(40)}
+  )
   result = run_ingest(root)
   assert sum(map(len, result.records.values())) == 40
   for name, examples in result.records.items():
     assert [_bytes(example, features.IMAGE_PATH).decode() for example in examples] == [
-        row['path'] for row in result.manifest if row['split'] == name]
+      row['path'] for row in result.manifest if row['split'] == name
+    ]
 
 
 def test_an_image_that_changes_between_the_passes_stops_the_run(
-    good_data, run_ingest, monkeypatch, encode):
+  good_data, run_ingest, monkeypatch, encode
+):
   write_manifest = passes.write_manifest
 
   def meanwhile(*args):

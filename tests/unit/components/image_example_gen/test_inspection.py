@@ -30,7 +30,9 @@ def _turned(encode):
   return encode(4, image_format='JPEG', exif=exif.tobytes())
 
 
-@pytest.mark.parametrize(('make', 'reason'), [
+@pytest.mark.parametrize(
+  ('make', 'reason'),
+  [
     (lambda encode: b'', image_file.EMPTY_FILE),
     (lambda encode: b'just some text, named .jpg', image_file.NOT_AN_IMAGE),
     (lambda encode: encode(1, 64, 48, 'JPEG')[:-700], quarantine.UNDECODABLE),
@@ -38,7 +40,9 @@ def _turned(encode):
     (lambda encode: encode(1, image_format='WEBP'), image_file.UNSUPPORTED_FORMAT),
     (lambda encode: encode(1, image_format='TIFF'), image_file.UNSUPPORTED_FORMAT),
     (_turned, image_file.ORIENTATION),
-], ids=['empty', 'text', 'cut JPEG', 'cut PNG', 'WebP', 'TIFF', 'turned'])
+  ],
+  ids=['empty', 'text', 'cut JPEG', 'cut PNG', 'WebP', 'TIFF', 'turned'],
+)
 def test_what_cannot_be_used_says_why(write_data, encode, make, reason):
   found = _inspect(write_data([], {'a.jpg': make(encode)}), 'a.jpg')
   assert found.row.reason == reason

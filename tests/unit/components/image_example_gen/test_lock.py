@@ -31,9 +31,16 @@ def test_an_interrupted_write_leaves_the_old_lock(tmp_path):
   assert [entry.name for entry in tmp_path.iterdir()] == ['splits.lock.csv']
 
 
-@pytest.mark.parametrize('content', [
-    'filename,split\n', f'sha256,split\n{A},eval\n', 'sha256,split\nabc,train\n',
-    f'sha256,split\n{A}\n', ''])
+@pytest.mark.parametrize(
+  'content',
+  [
+    'filename,split\n',
+    f'sha256,split\n{A},eval\n',
+    'sha256,split\nabc,train\n',
+    f'sha256,split\n{A}\n',
+    '',
+  ],
+)
 def test_a_broken_lock_names_file_and_line(tmp_path, content):
   path = tmp_path / 'splits.lock.csv'
   path.write_text(content)

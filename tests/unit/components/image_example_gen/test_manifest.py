@@ -13,23 +13,27 @@ def _rows(root, **settings):
 
 def test_bom_crlf_quotes_and_blanks_are_read_as_a_spreadsheet_means_them(tmp_path):
   (tmp_path / 'labels.csv').write_bytes(
-      '\ufefffilename,label,split,note\r\n'
-      '"a, b.png", cat ,,"two\r\nlines"\r\n'
-      '\r\n'
-      'ü.png,dog,Test,\r\n'.encode())
+    '\ufefffilename,label,split,note\r\n'
+    '"a, b.png", cat ,,"two\r\nlines"\r\n'
+    '\r\n'
+    'ü.png,dog,Test,\r\n'.encode()
+  )
   first, second = _rows(tmp_path)
   assert first == manifest.Row(2, 'a, b.png', 'cat', '', ('two\r\nlines',))
   # The empty line is row 3.
   assert second == manifest.Row(4, 'ü.png', 'dog', 'test', ('',))
 
 
-@pytest.mark.parametrize(('line', 'reason'), [
+@pytest.mark.parametrize(
+  ('line', 'reason'),
+  [
     ('a.png,', manifest.BLANK_LABEL),
     ('a.png,  ', manifest.BLANK_LABEL),
     (',cat', manifest.BLANK_FILENAME),
     ('a.png', manifest.MALFORMED_ROW),
     ('a.png,cat,dog', manifest.MALFORMED_ROW),
-])
+  ],
+)
 def test_a_row_that_cannot_be_used_says_why(tmp_path, line, reason):
   (tmp_path / 'labels.csv').write_text(f'filename,label\n{line}\n')
   [row] = _rows(tmp_path)
@@ -46,13 +50,16 @@ def test_an_unknown_split_is_a_bad_row(tmp_path):
   assert (good.reason, good.split) == ('', 'val')
 
 
-@pytest.mark.parametrize(('content', 'expected'), [
+@pytest.mark.parametrize(
+  ('content', 'expected'),
+  [
     (b'file,label\na,b\n', 'expected the columns filename and label. Received: file, label'),
     (b'', 'an empty line'),
     (b'filename,label,site,site\n', 'expected each column once. Received: site 2 times'),
     (b'filename,label\n\xff\xfe,cat\n', 'UTF-8'),
     (b'filename,label\n"a.png,cat\n', 'line'),
-])
+  ],
+)
 def test_a_csv_that_cannot_be_used_is_an_error_that_names_it(tmp_path, content, expected):
   (tmp_path / 'labels.csv').write_bytes(content)
   with pytest.raises(DataError, match='labels.csv') as error:
@@ -79,14 +86,23 @@ def test_an_unknown_slice_column_names_the_known_ones(tmp_path):
 
 
 def test_one_folder_a_class(tmp_path):
-  for name in ('dog/2.png', 'cat/1.png', 'cat/more/3.png', '.hidden/4.png', 'cat/.5.png',
-               'cat/Thumbs.db'):
+  for name in (
+    'dog/2.png',
+    'cat/1.png',
+    'cat/more/3.png',
+    '.hidden/4.png',
+    'cat/.5.png',
+    'cat/Thumbs.db',
+  ):
     path = tmp_path / 'images' / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
   (tmp_path / 'images' / 'empty').mkdir()
   assert [(row.number, row.filename, row.label) for row in _rows(tmp_path)] == [
-      (1, 'cat/1.png', 'cat'), (2, 'cat/more/3.png', 'cat'), (3, 'dog/2.png', 'dog')]
+    (1, 'cat/1.png', 'cat'),
+    (2, 'cat/more/3.png', 'cat'),
+    (3, 'dog/2.png', 'dog'),
+  ]
   # With both, the CSV wins.
   (tmp_path / 'labels.csv').write_text('filename,label\ncat/1.png,lion\n')
   assert [row.label for row in _rows(tmp_path)] == ['lion']

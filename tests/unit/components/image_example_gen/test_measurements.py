@@ -34,8 +34,9 @@ def test_white_does_not_leave_the_scale():
 def test_strips_change_nothing(height):
   pixels = np.random.default_rng(height).integers(0, 256, (height, 9, 3), dtype=np.uint8)
   luma = pixels.astype(np.float64) @ [0.299, 0.587, 0.114] / 255
-  laplacian = (luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:]
-               - 4 * luma[1:-1, 1:-1])
+  laplacian = (
+    luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:] - 4 * luma[1:-1, 1:-1]
+  )
   measured = measurements.measure(pixels)
   assert measured.brightness == pytest.approx(luma.mean(), abs=1e-5)
   assert measured.contrast == pytest.approx(luma.std(), abs=1e-5)
@@ -45,5 +46,4 @@ def test_strips_change_nothing(height):
 def test_a_blurred_image_is_less_sharp():
   pixels = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
   blurred = np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(2)))
-  assert (measurements.measure(blurred).sharpness
-          < measurements.measure(pixels).sharpness / 100)
+  assert measurements.measure(blurred).sharpness < measurements.measure(pixels).sharpness / 100

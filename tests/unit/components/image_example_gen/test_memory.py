@@ -35,8 +35,12 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def _peak(root, count) -> int:
-  done = subprocess.run([sys.executable, '-c', _SCRIPT, str(root), str(count)],
-                        capture_output=True, text=True, check=True)
+  done = subprocess.run(
+    [sys.executable, '-c', _SCRIPT, str(root), str(count)],
+    capture_output=True,
+    text=True,
+    check=True,
+  )
   return int(done.stdout.split()[-1])
 
 

@@ -19,7 +19,8 @@ def _tallies(sizes, fixed=None):
 
 def test_ten_images_by_hand():
   assert split.quotas(_tallies({'a': 10}), SplitConfig()) == {
-      'a': {'train': 8, 'val': 1, 'test': 1}}
+    'a': {'train': 8, 'val': 1, 'test': 1}
+  }
 
 
 @pytest.mark.parametrize('seed', range(20))
@@ -44,7 +45,10 @@ def test_each_class_is_within_one_image_and_the_whole_is_near_its_shares(seed):
 def test_three_classes_of_three_leave_no_split_empty():
   quotas = split.quotas(_tallies({'a': 3, 'b': 3, 'c': 3}), SplitConfig())
   assert {name: sum(quota[name] for quota in quotas.values()) for name in features.SPLITS} == {
-      'train': 7, 'val': 1, 'test': 1}
+    'train': 7,
+    'val': 1,
+    'test': 1,
+  }
 
 
 def test_a_class_of_two_goes_to_train():
@@ -55,7 +59,9 @@ def test_a_class_of_two_goes_to_train():
   assert split.small_classes(tallies) == ['b', 'c']
 
 
-@pytest.mark.parametrize(('fixed', 'expected'), [
+@pytest.mark.parametrize(
+  ('fixed', 'expected'),
+  [
     # 100 images: 80/10/10 are wanted.
     ({'train': 40, 'val': 5, 'test': 5}, {'train': 40, 'val': 5, 'test': 5}),
     ({'train': 80}, {'train': 0, 'val': 10, 'test': 10}),
@@ -63,7 +69,8 @@ def test_a_class_of_two_goes_to_train():
     ({'train': 90}, {'train': 0, 'val': 5, 'test': 5}),
     # 60 are free where 80 + 10 are wanted: 15 less each, and val cannot have -5.
     ({'test': 40}, {'train': 60, 'val': 0, 'test': 0}),
-])
+  ],
+)
 def test_free_images_bring_a_class_nearest_to_its_shares(fixed, expected):
   size = 100
   free = size - sum(fixed.values())
@@ -82,21 +89,25 @@ def test_no_other_way_to_place_the_free_images_is_nearer(seed):
     pytest.skip('a small class')
 
   def distance(given):
-    return sum((fixed[name] + given[name] - SHARES[name] * total) ** 2
-               for name in features.SPLITS)
+    return sum((fixed[name] + given[name] - SHARES[name] * total) ** 2 for name in features.SPLITS)
 
   given = split.quotas(_tallies({'a': total}, {'a': fixed}), SplitConfig())['a']
-  best = min(distance({'train': free - val - test, 'val': val, 'test': test})
-             for val in range(free + 1) for test in range(free + 1 - val))
+  best = min(
+    distance({'train': free - val - test, 'val': val, 'test': test})
+    for val in range(free + 1)
+    for test in range(free + 1 - val)
+  )
   assert distance(given) == pytest.approx(best)
 
 
 def test_assign_fills_the_quotas_in_order():
   rows = [(number, 'a') for number in range(4)] + [(number, 'b') for number in range(4, 6)]
-  assigned = list(split.assign(rows, {
-      'a': {'train': 2, 'val': 1, 'test': 1}, 'b': {'train': 0, 'val': 1, 'test': 1}}))
-  assert assigned == [(0, 'train'), (1, 'train'), (2, 'val'), (3, 'test'), (4, 'val'),
-                      (5, 'test')]
+  assigned = list(
+    split.assign(
+      rows, {'a': {'train': 2, 'val': 1, 'test': 1}, 'b': {'train': 0, 'val': 1, 'test': 1}}
+    )
+  )
+  assert assigned == [(0, 'train'), (1, 'train'), (2, 'val'), (3, 'test'), (4, 'val'), (5, 'test')]
 
 
 def test_the_order_depends_on_seed_and_image_alone():

@@ -42,29 +42,39 @@ class Runs:
 
     (self.root / blessing).mkdir(exist_ok=True)
     model = importer('Model', standard_artifacts.Model, self.model)
-    verdict = importer('Verdict', standard_artifacts.ModelBlessing, self.root / blessing,
-                       blessed=blessed)
-    infra = importer('Infra', standard_artifacts.InfraBlessing, self.root / 'infra',
-                     blessed=infra_blessed)
+    verdict = importer(
+      'Verdict', standard_artifacts.ModelBlessing, self.root / blessing, blessed=blessed
+    )
+    infra = importer(
+      'Infra', standard_artifacts.InfraBlessing, self.root / 'infra', blessed=infra_blessed
+    )
     publisher = Publisher(
-        model=model.outputs['result'], model_blessing=verdict.outputs['result'],
-        infra_blessing=infra.outputs['result'],
-        push_destination=pusher_pb2.PushDestination(
-            filesystem=pusher_pb2.PushDestination.Filesystem(
-                base_directory=str(base or self.base))))
+      model=model.outputs['result'],
+      model_blessing=verdict.outputs['result'],
+      infra_blessing=infra.outputs['result'],
+      push_destination=pusher_pb2.PushDestination(
+        filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(base or self.base))
+      ),
+    )
     return pipeline.Pipeline(
-        'publish', str(self.root / 'artifacts'), components=[model, verdict, infra, publisher],
-        metadata_connection_config=self.connection, enable_cache=True)
+      'publish',
+      str(self.root / 'artifacts'),
+      components=[model, verdict, infra, publisher],
+      metadata_connection_config=self.connection,
+      enable_cache=True,
+    )
 
   def run(self, **options):
     """Returns whether the result came from the cache, and the PushedModel."""
     local_dag_runner.LocalDagRunner().run(self.pipeline(**options))
     with metadata.Metadata(self.connection) as handle:
-      executions = handle.store.get_executions_by_type(
-          'components.publisher.component.Publisher')
+      executions = handle.store.get_executions_by_type('components.publisher.component.Publisher')
       last = max(executions, key=lambda execution: execution.id)
-      (event,) = [event for event in handle.store.get_events_by_execution_ids([last.id])
-                  if event.type == metadata_store_pb2.Event.OUTPUT]
+      (event,) = [
+        event
+        for event in handle.store.get_events_by_execution_ids([last.id])
+        if event.type == metadata_store_pb2.Event.OUTPUT
+      ]
       (artifact,) = handle.store.get_artifacts_by_id([event.artifact_id])
     cached = last.last_known_state == metadata_store_pb2.Execution.CACHED
     return cached, artifact
@@ -135,8 +145,8 @@ def test_a_destination_that_has_no_rename(runs):
 
 def test_it_compiles_for_kubeflow(runs, tmp_path):
   kubeflow_v2_dag_runner.KubeflowV2DagRunner(
-      config=kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(
-          default_image='sightline'),
-      output_dir=str(tmp_path), output_filename='pipeline.yaml').run(
-          runs.pipeline(base='/serving'))
+    config=kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(default_image='sightline'),
+    output_dir=str(tmp_path),
+    output_filename='pipeline.yaml',
+  ).run(runs.pipeline(base='/serving'))
   assert 'components.publisher.executor.Executor' in (tmp_path / 'pipeline.yaml').read_text()

@@ -36,8 +36,9 @@ def base(tmp_path):
 
 
 def files(path):
-  return {str(item.relative_to(path)): item.read_bytes()
-          for item in path.rglob('*') if item.is_file()}
+  return {
+    str(item.relative_to(path)): item.read_bytes() for item in path.rglob('*') if item.is_file()
+  }
 
 
 def numeric(base):
@@ -153,8 +154,10 @@ def test_a_half_copy_is_never_a_version(tmp_path, base):
 
 def test_a_killed_publisher_leaves_no_version_and_the_next_one_cleans_up(tmp_path, base):
   export = make_export(tmp_path / 'export', large=200_000_000)
-  code = ('import pathlib, sys; from components.publisher import destination; '
-          'destination.publish(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))')
+  code = (
+    'import pathlib, sys; from components.publisher import destination; '
+    'destination.publish(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))'
+  )
   process = subprocess.Popen([sys.executable, '-c', code, str(export), str(base)])
   deadline = time.monotonic() + 60
   while not list(base.glob('publishing-*')) and time.monotonic() < deadline:
@@ -170,8 +173,10 @@ def test_a_killed_publisher_leaves_no_version_and_the_next_one_cleans_up(tmp_pat
 
 def test_two_publishers_at_once_publish_one_weight_once(export, base):
   results = []
-  threads = [threading.Thread(target=lambda: results.append(destination.publish(export, base)))
-             for _ in range(4)]
+  threads = [
+    threading.Thread(target=lambda: results.append(destination.publish(export, base)))
+    for _ in range(4)
+  ]
   for thread in threads:
     thread.start()
   for thread in threads:

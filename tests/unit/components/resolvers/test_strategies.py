@@ -15,20 +15,32 @@ def artifact(kind, number: int, **properties: int):
 
 
 def resolve(models, evaluated, servable):
-  return LatestServedModelStrategy().resolve_artifacts(None, {
+  return LatestServedModelStrategy().resolve_artifacts(
+    None,
+    {
       'model': [artifact(standard_artifacts.Model, number) for number in models],
       'model_blessing': [
-          artifact(standard_artifacts.ModelBlessing, 100 + number, current_model_id=number,
-                   blessed=blessed) for number, blessed in evaluated],
+        artifact(
+          standard_artifacts.ModelBlessing, 100 + number, current_model_id=number, blessed=blessed
+        )
+        for number, blessed in evaluated
+      ],
       'infra_blessing': [
-          artifact(standard_artifacts.InfraBlessing, 200 + number, current_model_id=number,
-                   blessed=blessed) for number, blessed in servable],
-  })
+        artifact(
+          standard_artifacts.InfraBlessing, 200 + number, current_model_id=number, blessed=blessed
+        )
+        for number, blessed in servable
+      ],
+    },
+  )
 
 
 def test_the_newest_model_that_both_blessed():
-  found = resolve([1, 2, 3, 4], evaluated=[(1, 1), (2, 1), (3, 1), (4, 0)],
-                  servable=[(1, 1), (2, 1), (3, 0), (4, 1)])
+  found = resolve(
+    [1, 2, 3, 4],
+    evaluated=[(1, 1), (2, 1), (3, 1), (4, 0)],
+    servable=[(1, 1), (2, 1), (3, 0), (4, 1)],
+  )
   assert [model.id for model in found['model']] == [2]
   assert [blessing.id for blessing in found['model_blessing']] == [102]
   assert [blessing.id for blessing in found['infra_blessing']] == [202]
@@ -45,12 +57,16 @@ def test_no_model_at_all():
 
 def test_the_first_predictions_of_this_model():
   model = artifact(standard_artifacts.Model, 7)
-  found = FirstPredictionsStrategy().resolve_artifacts(None, {
+  found = FirstPredictionsStrategy().resolve_artifacts(
+    None,
+    {
       'model': [model],
       'predictions': [
-          artifact(components.Predictions, 30, current_model_id=7),
-          artifact(components.Predictions, 20, current_model_id=7),
-          artifact(components.Predictions, 10, current_model_id=6),
-      ]})
+        artifact(components.Predictions, 30, current_model_id=7),
+        artifact(components.Predictions, 20, current_model_id=7),
+        artifact(components.Predictions, 10, current_model_id=6),
+      ],
+    },
+  )
   assert [row.id for row in found['predictions']] == [20]
   assert found['model'] == [model]

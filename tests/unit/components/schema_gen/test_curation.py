@@ -38,10 +38,16 @@ def test_only_rules_are_left_as_domains(curated):
   by_name, schema = curated
   domains = {name: feature.WhichOneof('domain_info') for name, feature in by_name.items()}
   assert domains == {
-      'image/encoded': 'image_domain', 'image/id': None, 'image/format': 'string_domain',
-      'image/width': 'int_domain', 'image/brightness': 'float_domain',
-      'bucket/size': 'string_domain', 'column/site': None, 'label': 'string_domain',
-      'mine': 'domain'}
+    'image/encoded': 'image_domain',
+    'image/id': None,
+    'image/format': 'string_domain',
+    'image/width': 'int_domain',
+    'image/brightness': 'float_domain',
+    'bucket/size': 'string_domain',
+    'column/site': None,
+    'label': 'string_domain',
+    'mine': 'domain',
+  }
   assert list(by_name['label'].string_domain.value) == ['cat', 'dog']
   assert list(by_name['bucket/size'].string_domain.value) == ['tiny', 'small', 'medium', 'large']
   assert set(by_name['image/format'].string_domain.value) == {'JPEG', 'PNG', 'GIF', 'BMP'}
@@ -77,13 +83,16 @@ def test_more_labels_than_tfdv_makes_a_domain_of():
 
 
 def test_label_values_come_from_the_label_alone():
-  listed = text_format.Parse("""
+  listed = text_format.Parse(
+    """
     datasets {
       features { path { step: "column/site" } type: STRING string_stats { rank_histogram {
         buckets { label: "north" } } } }
       features { path { step: "label" } type: STRING string_stats { rank_histogram {
         buckets { label: "dog" } buckets { label: "cat" } } } }
-    }""", statistics_pb2.DatasetFeatureStatisticsList())
+    }""",
+    statistics_pb2.DatasetFeatureStatisticsList(),
+  )
   assert statistics.label_values(listed) == ['cat', 'dog']
 
 

@@ -20,11 +20,15 @@ def model_artifact(tmp_path_factory):
 def examples_artifact(tmp_path_factory):
   """An examples artifact's folder; of its splits, test holds one gzip file and one plain."""
   folder = tmp_path_factory.mktemp('examples')
-  records = [exports.example(exports.encoded(seed, ('PNG', 'JPEG', 'BMP')[seed % 3], 20 + seed),
-                             name) for name, seed in IMAGES.items()]
-  files = [('Split-test/data_tfrecord-00000-of-00002.gz', 'GZIP', records[:6]),
-           ('Split-test/data_tfrecord-00001-of-00002', '', records[6:]),
-           ('Split-train/data_tfrecord-00000-of-00001.gz', 'GZIP', [b'no test record'])]
+  records = [
+    exports.example(exports.encoded(seed, ('PNG', 'JPEG', 'BMP')[seed % 3], 20 + seed), name)
+    for name, seed in IMAGES.items()
+  ]
+  files = [
+    ('Split-test/data_tfrecord-00000-of-00002.gz', 'GZIP', records[:6]),
+    ('Split-test/data_tfrecord-00001-of-00002', '', records[6:]),
+    ('Split-train/data_tfrecord-00000-of-00001.gz', 'GZIP', [b'no test record']),
+  ]
   for name, compression, rows in files:
     (folder / name).parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(folder / name), compression) as writer:

@@ -29,18 +29,27 @@ def write_predictions(folder, model_artifact, shift=0.0):
   """As Evaluator would: the candidate's answers, in another order than the records."""
   servable = Servable(model_artifact / 'Format-Serving')
   names = sorted(IMAGES, reverse=True)
-  images = [exports.encoded(IMAGES[name], ('PNG', 'JPEG', 'BMP')[IMAGES[name] % 3],
-                            20 + IMAGES[name]) for name in names]
+  images = [
+    exports.encoded(IMAGES[name], ('PNG', 'JPEG', 'BMP')[IMAGES[name] % 3], 20 + IMAGES[name])
+    for name in names
+  ]
   rows = servable.run('serving_default', {'image_bytes': np.array(images, object)})
   servable.close()
   folder.mkdir(exist_ok=True)
-  pq.write_table(pa.table({
-      'image_id': names, 'label': ['red'] * len(names),
-      'label_id': pa.array([2] * len(names), pa.int64()),
-      'candidate': pa.array([row + np.float32(shift) for row in rows['probabilities']],
-                            pa.list_(pa.float32())),
-      'baseline': pa.array([None] * len(names), pa.list_(pa.float32())),
-  }), folder / 'predictions.parquet')
+  pq.write_table(
+    pa.table(
+      {
+        'image_id': names,
+        'label': ['red'] * len(names),
+        'label_id': pa.array([2] * len(names), pa.int64()),
+        'candidate': pa.array(
+          [row + np.float32(shift) for row in rows['probabilities']], pa.list_(pa.float32())
+        ),
+        'baseline': pa.array([None] * len(names), pa.list_(pa.float32())),
+      }
+    ),
+    folder / 'predictions.parquet',
+  )
   return folder
 
 
@@ -51,24 +60,39 @@ class Runs:
 
   def pipeline(self, predictions, config, model=None):
     imported = [
-        Importer(str(model or self.model), standard_artifacts.Model).with_id('Model'),
-        Importer(str(self.examples), standard_artifacts.Examples,
-                 properties={'split_names': '["train", "test"]'}).with_id('Examples'),
-        Importer(str(predictions), components.Predictions).with_id('Predictions')]
+      Importer(str(model or self.model), standard_artifacts.Model).with_id('Model'),
+      Importer(
+        str(self.examples),
+        standard_artifacts.Examples,
+        properties={'split_names': '["train", "test"]'},
+      ).with_id('Examples'),
+      Importer(str(predictions), components.Predictions).with_id('Predictions'),
+    ]
     model, examples, predictions = (node.outputs['result'] for node in imported)
     validator = ServingValidator(model, examples, predictions, config, 'fingerprint')
     return pipeline.Pipeline(
-        'validate', str(self.root / 'artifacts'), components=[*imported, validator],
-        metadata_connection_config=self.connection, enable_cache=True)
+      'validate',
+      str(self.root / 'artifacts'),
+      components=[*imported, validator],
+      metadata_connection_config=self.connection,
+      enable_cache=True,
+    )
 
   def run(self, predictions, config=GENEROUS, model=None):
     """Returns whether the result came from the cache, and the blessing."""
     local_dag_runner.LocalDagRunner().run(self.pipeline(predictions, config, model))
     with metadata.Metadata(self.connection) as handle:
-      last = max(handle.store.get_executions_by_type(
-          'components.serving_validator.component.ServingValidator'), key=lambda run: run.id)
-      (event,) = [event for event in handle.store.get_events_by_execution_ids([last.id])
-                  if event.type == metadata_store_pb2.Event.OUTPUT]
+      last = max(
+        handle.store.get_executions_by_type(
+          'components.serving_validator.component.ServingValidator'
+        ),
+        key=lambda run: run.id,
+      )
+      (event,) = [
+        event
+        for event in handle.store.get_events_by_execution_ids([last.id])
+        if event.type == metadata_store_pb2.Event.OUTPUT
+      ]
       (artifact,) = handle.store.get_artifacts_by_id([event.artifact_id])
       self.models = handle.store.get_artifacts_by_type('Model')
     return last.last_known_state == metadata_store_pb2.Execution.CACHED, artifact
@@ -90,7 +114,8 @@ def failed(blessing):
 
 
 def test_a_good_export_is_blessed_and_one_that_answers_otherwise_is_not(
-    runs, predictions, tmp_path):
+  runs, predictions, tmp_path
+):
   cached, blessing = runs.run(predictions)
   assert not cached and failed(blessing) == []
   values = blessing.custom_properties
@@ -99,7 +124,9 @@ def test_a_good_export_is_blessed_and_one_that_answers_otherwise_is_not(
   digest = weights_sha256(runs.model / 'Format-Serving')
   assert values['weights_sha256'].string_value == digest
   assert {path.name for path in pathlib.Path(blessing.uri).iterdir()} == {
-      'INFRA_BLESSED', 'gates.json'}
+    'INFRA_BLESSED',
+    'gates.json',
+  }
 
   cached, same = runs.run(predictions)
   assert cached and same.id == blessing.id
@@ -121,7 +148,8 @@ def test_limits_that_nothing_meets_are_named(runs, predictions):
 
 
 def test_an_export_that_cannot_be_served_ends_the_blessing_and_not_the_run(
-    runs, predictions, tmp_path):
+  runs, predictions, tmp_path
+):
   exports.write_unservable_model(tmp_path / 'bad/Format-Serving')
   _, blessing = runs.run(predictions, model=tmp_path / 'bad')
   assert failed(blessing) == ['loads']
@@ -131,8 +159,9 @@ def test_an_export_that_cannot_be_served_ends_the_blessing_and_not_the_run(
 
 def test_it_compiles_for_kubeflow(runs, predictions, tmp_path):
   kubeflow_v2_dag_runner.KubeflowV2DagRunner(
-      config=kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(default_image='sightline'),
-      output_dir=str(tmp_path), output_filename='pipeline.yaml').run(
-          runs.pipeline(predictions, GENEROUS))
+    config=kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(default_image='sightline'),
+    output_dir=str(tmp_path),
+    output_filename='pipeline.yaml',
+  ).run(runs.pipeline(predictions, GENEROUS))
   written = (tmp_path / 'pipeline.yaml').read_text()
   assert 'components.serving_validator.executor.Executor' in written

@@ -13,8 +13,15 @@ CONFIG = ServingValidatorConfig(p95_ms=96, disk_mb=2, rss_mb=600, max_difference
 
 def measured(**changes) -> Measured:
   values = dict(
-      load_ms=900.0, cold_ms=500.0, warm_ms=tuple(float(ms) for ms in range(1, 102)), rss_mb=600.0,
-      problems=(), ids=np.array(['a', 'b']), by_bytes=ANSWERS, by_records=ANSWERS)
+    load_ms=900.0,
+    cold_ms=500.0,
+    warm_ms=tuple(float(ms) for ms in range(1, 102)),
+    rss_mb=600.0,
+    problems=(),
+    ids=np.array(['a', 'b']),
+    by_bytes=ANSWERS,
+    by_records=ANSWERS,
+  )
   return Measured(**{**values, **changes})
 
 
@@ -40,7 +47,9 @@ def test_everything_at_its_limit_passes_and_the_figures_are_right():
   assert report.figures['cold_ms'] == 500 and report.figures['images_compared'] == 2
 
 
-@pytest.mark.parametrize('gate, changes', [
+@pytest.mark.parametrize(
+  'gate, changes',
+  [
     ('p95_ms', {'result': measured(warm_ms=tuple(float(ms) for ms in range(2, 103)))}),
     ('disk_mb', {'disk': 2_000_001}),
     ('rss_mb', {'result': measured(rss_mb=600.1)}),
@@ -51,7 +60,8 @@ def test_everything_at_its_limit_passes_and_the_figures_are_right():
     ('signatures', {'result': measured(problems=('transform_features: not in the export.',))}),
     ('signatures_difference', {'result': measured(by_records=ANSWERS + np.float32(0.01))}),
     ('signatures_difference', {'result': measured(by_records=ANSWERS[:, :2])}),
-])
+  ],
+)
 def test_each_gate_fails_alone_and_says_what_to_do(gate, changes):
   report = judge(**changes)
   assert failed(report) == [gate] and not report.blessed
