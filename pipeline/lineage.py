@@ -311,7 +311,7 @@ def render_runs(runs: Iterable[Run]):
 
   # Without frames it fits a terminal of 80 columns.
   table = rich.table.Table(box=None, padding=(0, 1), pad_edge=False)
-  for heading in ('run', 'started (UTC)', 'seconds', 'state', 'accuracy', 'verdict', 'version'):
+  for heading in ('run', 'started (UTC)', 's', 'state', 'accuracy', 'verdict', 'version'):
     table.add_column(heading, overflow='fold', no_wrap=heading != 'state')
   for run in runs:
     table.add_row(
