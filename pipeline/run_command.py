@@ -87,22 +87,18 @@ def _run(config: Config, this_run: runner.Run, console: Console) -> None:
 
 def _ask(found: dict, log: pathlib.Path, console: Console) -> dict | None:
   """Serves the published model in a process of its own and asks it about a test image."""
-  console.print('serving the published version and asking it about one test image ...')
-  command = [
-    sys.executable,
-    '-m',
-    'pipeline.served_answer',
-    json.dumps(
-      {
-        'directory': found['paths']['serving'],
-        'name': pathlib.Path(found['paths']['serving']).name,
-        'version': found['published']['version'],
-        'manifest': found['paths']['manifest'],
-        'data_root': found['paths']['images'],
-      }
-    ),
-  ]
-  with open(log, 'ab') as stream:
+  text = 'serving the published version and asking it about one test image ...'
+  if not console.is_terminal:
+    console.print(text)
+  request = {
+    'directory': found['paths']['serving'],
+    'name': pathlib.Path(found['paths']['serving']).name,
+    'version': found['published']['version'],
+    'manifest': found['paths']['manifest'],
+    'data_root': found['paths']['images'],
+  }
+  command = [sys.executable, '-m', 'pipeline.served_answer', json.dumps(request)]
+  with open(log, 'ab') as stream, console.status(text):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=stream, check=False, text=True)
   if done.returncode:
     found['outcome'] = summary.STOPPED

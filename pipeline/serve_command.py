@@ -60,7 +60,10 @@ def predict(files: Sequence[pathlib.Path], url: str, model_name: str) -> None:
   """Prints what a server answers about each file."""
   from serving import client
 
-  table = Table('file', 'label', 'probability', 'version')
+  table = Table(box=None, padding=(0, 1), pad_edge=False)
+  table.add_column('file', overflow='fold')
+  for heading in ('label', 'probability', 'version'):
+    table.add_column(heading, no_wrap=True)
   for answer in client.predict(files, url, model_name):
     table.add_row(
       escape(str(answer.path)),
