@@ -85,10 +85,17 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def optimizer(train: TrainConfig, stage: StageConfig, steps: int) -> keras.optimizers.Optimizer:
-  """Returns AdamW with warm-up and cosine over `steps`; no decay on biases and BatchNorm."""
+  """Returns AdamW or SGD with warm-up and cosine over `steps`.
+
+  Weight decay is decoupled from the gradient (Loshchilov & Hutter, 2019) and
+  skips biases and BatchNorm.
+  """
   schedule = WarmupCosine(stage.learning_rate, steps, int(steps * train.warmup_fraction))
-  adamw = keras.optimizers.AdamW(
-    schedule, weight_decay=train.weight_decay, global_clipnorm=train.clip_norm
+  common = {'weight_decay': train.weight_decay, 'global_clipnorm': train.clip_norm}
+  made = (
+    keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True, **common)
+    if train.optimizer == 'sgd'
+    else keras.optimizers.AdamW(schedule, **common)
   )
-  adamw.exclude_from_weight_decay(var_names=['bias', 'gamma', 'beta'])
-  return adamw
+  made.exclude_from_weight_decay(var_names=['bias', 'gamma', 'beta'])
+  return made

@@ -5,22 +5,40 @@ from google.protobuf import text_format
 
 from schemas import features, signatures
 from schemas.config import Config
+from schemas.errors import ConfigError
 
 # TFMA's names of the metrics that work on sparse integer labels.
 ACCURACY = 'SparseCategoricalAccuracy'
-LOSS = 'SparseCategoricalCrossentropy'
 CONFUSION = 'MultiClassConfusionMatrixAtThresholds'
 
 
 def slice_keys(config: Config) -> list[str]:
-  """Returns the feature keys that test is sliced by, `label` first."""
+  """Returns the feature keys that test is sliced by, `label` first.
+
+  Raises:
+    ConfigError: a floor is asked for a slice that is not known.
+  """
   columns = [features.column(name) for name in config.data.slice_columns]
-  return [features.LABEL, *columns, config.evaluate.bucket]
+  keys = [features.LABEL, *columns, config.evaluate.bucket]
+  floors = [slice_feature(config, floor.slice) for floor in config.evaluate.slice_floors]
+  return list(dict.fromkeys([*keys, *floors]))
 
 
 def slice_feature(config: Config, name: str) -> str:
-  """Returns the feature key of a slice as a person writes it in the config."""
-  return features.column(name) if name in config.data.slice_columns else name
+  """Returns the feature key of a slice as a person writes it in the config.
+
+  Raises:
+    ConfigError: there is no such slice.
+  """
+  if name in config.data.slice_columns:
+    return features.column(name)
+  known = (features.LABEL, features.BRIGHTNESS_BUCKET, features.SIZE_BUCKET)
+  if name not in known:
+    raise ConfigError(
+      f'evaluate.slice_floors: expected one of {", ".join((*known, *config.data.slice_columns))}. '
+      f'Received: {name}. A further column of the manifest is named in data.slice_columns first.'
+    )
+  return name
 
 
 def eval_config(config: Config) -> tfma.EvalConfig:
@@ -41,8 +59,9 @@ def eval_config(config: Config) -> tfma.EvalConfig:
   for key in slice_keys(config):
     result.slicing_specs.add().feature_keys.append(key)
   metrics = result.metrics_specs.add()
-  for name in ('ExampleCount', LOSS):
-    metrics.metrics.add().class_name = name
+  # No loss here: it fails on a label that the model in service does not know. The
+  # candidate's stands in the verdict.
+  metrics.metrics.add().class_name = 'ExampleCount'
   # Threshold 0: whatever is most likely is predicted, however unlikely it is.
   metrics.metrics.add(class_name=CONFUSION, config='{"thresholds": [0.0]}')
   accuracy = metrics.metrics.add()

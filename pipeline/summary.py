@@ -54,6 +54,7 @@ def collect(config: Config, run: runner.Run) -> dict[str, Any]:
     'verdict': _verdict_word(verdict),
     'reasons': verdict.get('reasons', []),
     'baseline': verdict.get('baseline'),
+    'baseline_model_id': verdict.get('baseline_model_id'),
     'same_as_baseline': verdict.get('same_as_baseline'),
     'slices': verdict.get('slices', []),
     'serving': gates or None,

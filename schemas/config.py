@@ -134,8 +134,11 @@ class TrainConfig(Node):
   learning_rate: Positive = Field(
     2e-3, description='peak of the first stage; unfrozen, a tenth of it'
   )
+  optimizer: Literal['adamw', 'sgd'] = Field(
+    'adamw', description='sgd has Nesterov momentum of 0.9 and wants a higher rate'
+  )
   weight_decay: Annotated[float, Field(ge=0)] = Field(
-    0.05, description='AdamW; not on biases and BatchNorm'
+    0.05, description='not on biases and BatchNorm'
   )
   clip_norm: Positive = Field(1.0, description='limit of the global gradient norm')
   warmup_fraction: Annotated[float, Field(ge=0, lt=1)] = Field(

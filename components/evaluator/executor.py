@@ -25,9 +25,7 @@ class Executor(tfx_executor.Executor):
     candidate = _export(input_dict[standard_component_specs.MODEL_KEY])
     in_service = input_dict.get(standard_component_specs.BASELINE_MODEL_KEY)
     baseline = _export(in_service) if in_service else None
-    same = baseline is not None and (
-      weights_hash.weights_sha256(candidate) == weights_hash.weights_sha256(baseline)
-    )
+    same = baseline is not None and _is_same(candidate, baseline)
     compared = dict(input_dict)
     if same:
       _log.info('candidate and baseline hold the same weights')
@@ -49,8 +47,21 @@ class Executor(tfx_executor.Executor):
     evaluation = pathlib.Path(
       artifact_utils.get_single_uri(output_dict[standard_component_specs.EVALUATION_KEY])
     )
-    verdict.judge(evaluation, predicted, predictions.labels(candidate), same).write(evaluation)
-    _record(input_dict, output_dict, candidate, same)
+    verdict.judge(
+      evaluation,
+      predicted,
+      predictions.labels(candidate),
+      same,
+      artifact_utils.get_single_instance(in_service).id if in_service else None,
+    ).write(evaluation)
+    _record(input_dict, output_dict, candidate, same, exec_properties['code_fingerprint'])
+
+
+def _is_same(candidate: pathlib.Path, baseline: pathlib.Path) -> bool:
+  """Whether both give the same answers: the same weights, and the same names for them."""
+  return weights_hash.weights_sha256(candidate) == weights_hash.weights_sha256(
+    baseline
+  ) and predictions.labels(candidate) == predictions.labels(baseline)
 
 
 def _export(artifacts) -> pathlib.Path:
@@ -60,11 +71,14 @@ def _export(artifacts) -> pathlib.Path:
   )
 
 
-def _record(input_dict, output_dict, candidate: pathlib.Path, same: bool) -> None:
+def _record(
+  input_dict, output_dict, candidate: pathlib.Path, same: bool, code_fingerprint: str
+) -> None:
   """Notes on the artifacts which model they speak of."""
   model = artifact_utils.get_single_instance(input_dict[standard_component_specs.MODEL_KEY])
   predicted = artifact_utils.get_single_instance(output_dict['predictions'])
   predicted.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, model.id)
+  predicted.set_string_custom_property('code_fingerprint', code_fingerprint)
   predicted.set_string_custom_property('weights_sha256', weights_hash.weights_sha256(candidate))
   if same:
     # TFX notes the baseline only where it compared with it.

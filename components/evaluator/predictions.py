@@ -1,6 +1,5 @@
 """Runs a model over a split once and stores what it answered."""
 
-import json
 import pathlib
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +9,7 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 
 from models import input_pipeline
-from schemas import features, signatures
+from schemas import features, signatures, weights_hash
 
 FILE = 'predictions.parquet'
 _BATCH = 64
@@ -21,6 +20,7 @@ _SCHEMA = pa.schema(
     ('label_id', pa.int64()),
     ('candidate', pa.list_(pa.float32())),
     ('baseline', pa.list_(pa.float32())),
+    ('baseline_label', pa.string()),
   ]
 )
 
@@ -37,12 +37,13 @@ def write(
     folder: where to.
     patterns: of the record files.
     candidate: its export.
-    baseline: that of the model in service, or None; its column is then null.
+    baseline: that of the model in service, or None; its columns are then null.
 
   Returns:
     The file: one row an image in file order; `image_id` and `label` string,
     `label_id` int64 by the candidate's vocabulary, `candidate` and `baseline`
-    float32 [K] probabilities, each by the vocabulary of the candidate.
+    float32 [K] probabilities, each by the vocabulary of the candidate, and
+    `baseline_label` string, what the model in service says by its own vocabulary.
   """
   path = folder / FILE
   files = input_pipeline.record_files(patterns)
@@ -51,12 +52,14 @@ def write(
   with pq.ParquetWriter(path, _SCHEMA) as writer:
     for batch in input_pipeline.read_records(files).batch(_BATCH):
       ids, labels = zip(*_identify(batch), strict=True)
+      answers, says = other.answer(batch) if other else ([None] * len(ids), [None] * len(ids))
       rows = {
         'image_id': ids,
         'label': labels,
         'label_id': _label_ids(model, batch),
         'candidate': list(_probabilities(model, batch)),
-        'baseline': other.probabilities(batch) if other else [None] * len(ids),
+        'baseline': answers,
+        'baseline_label': says,
       }
       writer.write_table(pa.table(rows, schema=_SCHEMA))
   return path
@@ -90,10 +93,12 @@ class _Baseline:
   def __init__(self, candidate: pathlib.Path, baseline: pathlib.Path):
     self._model = tf.saved_model.load(str(baseline))
     self._ours = labels(candidate)
-    self._position = {label: index for index, label in enumerate(labels(baseline))}
+    self._theirs = labels(baseline)
+    self._position = {label: index for index, label in enumerate(self._theirs)}
 
-  def probabilities(self, batch: tf.Tensor) -> list[np.ndarray]:
-    return [self._reorder(row) for row in _probabilities(self._model, batch)]
+  def answer(self, batch: tf.Tensor) -> tuple[list[np.ndarray], list[str]]:
+    rows = _probabilities(self._model, batch)
+    return [self._reorder(row) for row in rows], [self._theirs[row.argmax()] for row in rows]
 
   def _reorder(self, row: np.ndarray) -> np.ndarray:
     return np.array(
@@ -104,5 +109,4 @@ class _Baseline:
 
 def labels(export: pathlib.Path) -> list[str]:
   """Returns the labels of an export by id."""
-  identity = pathlib.Path(export, 'assets.extra', signatures.IDENTITY_FILE)
-  return json.loads(identity.read_text(encoding='utf-8'))['labels']
+  return weights_hash.read_identity(export)['labels']

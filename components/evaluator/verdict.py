@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import operator
 import pathlib
 
 import numpy as np
@@ -22,7 +23,8 @@ class Verdict:
     reasons: sentences; for a refusal, each names slice, value and limit.
     same_as_baseline: candidate and model in service hold the same weights.
     candidate: figures of metrics.measure.
-    baseline: those of the model in service, on the same images; or None.
+    baseline: accuracy of the model in service, on the same images; or None.
+    baseline_model_id: of the model in service in the metadata store; or None.
     slices: key, value, n, accuracy and interval of each slice.
   """
 
@@ -31,6 +33,7 @@ class Verdict:
   same_as_baseline: bool
   candidate: dict
   baseline: dict | None
+  baseline_model_id: int | None
   slices: list[dict]
 
   def write(self, folder: pathlib.Path) -> None:
@@ -44,6 +47,7 @@ def judge(
   predicted: pathlib.Path,
   labels: list[str],
   same_as_baseline: bool,
+  baseline_model_id: int | None,
 ) -> Verdict:
   """Reads TFMA's results and the stored predictions.
 
@@ -52,14 +56,17 @@ def judge(
     predicted: predictions.parquet.
     labels: of the candidate, by id.
     same_as_baseline: whether the model in service holds the same weights.
+    baseline_model_id: of the model in service, where there is one.
   """
   result = tfma.load_validation_result(str(evaluation))
   table = pq.read_table(predicted)
   truth = table['label_id'].to_numpy()
   candidate = metrics.measure(truth, _matrix(table['candidate']), labels)
   baseline = None
-  if table['baseline'].null_count == 0:
-    baseline = metrics.measure(truth, _matrix(table['baseline']), labels)
+  if table['baseline_label'].null_count == 0:
+    # By its own labels: it may know others than the candidate does.
+    correct = sum(map(operator.eq, table['label'].to_pylist(), table['baseline_label'].to_pylist()))
+    baseline = {'accuracy': metrics.proportion(correct, table.num_rows)}
   blessed = result.validation_ok
   reasons = [_praise(candidate, baseline, same_as_baseline)] if blessed else []
   reasons += [
@@ -67,12 +74,22 @@ def judge(
     for slice_result in result.metric_validations_per_slice
     for reason in _refusals(slice_result)
   ]
+  reasons += [
+    f'No test image is in the slice {_slice_of_spec(spec)}, so its floor cannot be judged '
+    '(evaluate.slice_floors).'
+    for spec in result.missing_slices
+  ]
+  reasons += [
+    f'{key.name} was not measured, though a threshold asks for it.'
+    for key in result.missing_thresholds
+  ]
   return Verdict(
     blessed,
     reasons,
     same_as_baseline,
     candidate,
     baseline,
+    baseline_model_id,
     _slices(evaluation, with_baseline=baseline is not None),
   )
 
@@ -116,6 +133,10 @@ def slice_name(slice_key) -> str:
   """Returns `all images`, or `key=value` of a TFMA slice key proto."""
   pairs = [f'{single.column}={_slice_value(single)}' for single in slice_key.single_slice_keys]
   return ', '.join(pairs) or 'all images'
+
+
+def _slice_of_spec(spec) -> str:
+  return ', '.join([*spec.feature_keys, *(f'{k}={v}' for k, v in spec.feature_values.items())])
 
 
 def _slice_value(single) -> str:

@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import sklearn.metrics
+from PIL import Image
 
 from schemas import weights_hash
-from tests.e2e.experiment import sightline
+from tests.e2e.experiment import sightline, write_csv
 
 pytestmark = pytest.mark.slow
 
@@ -76,9 +77,6 @@ def test_figures_agree_with_scikit_learn_on_the_stored_predictions(first):
   assert overall['sparse_categorical_accuracy']['doubleValue'] == pytest.approx(
     sklearn.metrics.accuracy_score(truth, predicted), abs=1e-6
   )
-  assert overall['sparse_categorical_crossentropy']['doubleValue'] == pytest.approx(
-    sklearn.metrics.log_loss(truth, probabilities, labels=range(3)), abs=1e-6
-  )
   matrix = np.zeros((3, 3), int)
   (confusion,) = overall['multi_class_confusion_matrix_at_thresholds'][
     'multiClassConfusionMatrixAtThresholds'
@@ -89,6 +87,9 @@ def test_figures_agree_with_scikit_learn_on_the_stored_predictions(first):
     )
   np.testing.assert_array_equal(
     matrix, sklearn.metrics.confusion_matrix(truth, predicted, labels=range(3))
+  )
+  assert first.summary['metrics']['log_loss'] == pytest.approx(
+    sklearn.metrics.log_loss(truth, probabilities, labels=range(3)), abs=1e-6
   )
   assert first.summary['metrics']['macro_f1'] == pytest.approx(
     sklearn.metrics.f1_score(truth, predicted, average='macro'), abs=1e-6
@@ -226,8 +227,6 @@ def test_the_backbone_of_an_earlier_run_is_frozen_then_unfrozen(third, experimen
 
 
 def test_a_changed_image_under_an_unchanged_csv_is_noticed(third, experiment):
-  from PIL import Image
-
   row = list(csv.DictReader(open(experiment.data / 'labels.csv')))[1]
   path = experiment.data / 'images' / row['filename']
   original = path.read_bytes()
@@ -265,3 +264,35 @@ def test_the_split_lock_holds_every_image_and_the_summary_every_path(first, expe
   for key in ('log', 'metadata', 'serving', 'evaluation', 'curves'):
     assert pathlib.Path(first.summary['paths'][key]).exists(), key
   assert json.dumps(first.summary)
+
+
+def test_the_baseline_is_the_model_in_service(second, first):
+  assert second.summary['model']['id'] == first.summary['model']['id']
+  assert second.summary['baseline_model_id'] == first.summary['model']['id']
+  assert first.summary['baseline_model_id'] is None
+
+
+def test_an_unknown_slice_in_a_floor_is_an_error(experiment):
+  done = experiment.run('evaluate.slice_floors=[{slice: devise, min_accuracy: 0.1}]')
+  assert done.code == 1
+  assert 'evaluate.slice_floors: expected one of label' in done.output
+
+
+def test_a_class_that_the_model_in_service_does_not_know_is_no_obstacle(third, experiment):
+  rows = list(csv.DictReader(open(experiment.data / 'labels.csv')))
+  more = [
+    {'filename': row['filename'].replace(row['label'], 'white'), 'label': 'white', 'device': 'a'}
+    for row in rows[:30]
+  ]
+  for number, row in enumerate(more):
+    pixels = np.full((32 + number % 3, 40, 3), 200 + number, np.uint8)
+    pixels[number % 30, :] = 90
+    Image.fromarray(pixels).save(experiment.data / 'images' / row['filename'])
+  write_csv(experiment.data, [*rows, *more])
+  done = experiment.run('evaluate.min_accuracy=0', 'evaluate.slice_floors=[]')
+  assert done.code in (0, 3), done.output
+  assert 'white' in done.summary['metrics']['labels']
+  # It answers something else for each of the new class's test images.
+  baseline = done.summary['baseline']['accuracy']
+  assert baseline['n'] == 15
+  assert baseline['value'] <= 12 / 15

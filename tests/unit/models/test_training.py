@@ -149,11 +149,13 @@ def test_mixed_precision_computes_in_bfloat16_and_answers_in_float32(training_da
   assert {str(variable.dtype) for variable in trained.model.trainable_variables} == {'float32'}
 
 
-def test_weight_decay_skips_biases_and_batch_norm():
+@pytest.mark.parametrize('name', ['adamw', 'sgd'])
+def test_weight_decay_skips_biases_and_batch_norm(name):
   model = classifier.build(config().model, config().image, 3, MEAN, VARIANCE)
   optimizer = stages.optimizer(
-    config().train, StageConfig(name='all', epochs=1, learning_rate=1e-3), steps=10
+    config(optimizer=name).train, StageConfig(name='all', epochs=1, learning_rate=1e-3), steps=10
   )
+  assert type(optimizer).__name__.lower() == name
   optimizer.build(model.trainable_variables)
   kinds = {
     variable.path.split('/')[-1]: optimizer._use_weight_decay(variable)
