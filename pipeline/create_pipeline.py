@@ -4,7 +4,6 @@ import hashlib
 import pathlib
 
 from tfx.components.example_validator.component import ExampleValidator
-from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
@@ -23,6 +22,7 @@ import components
 from components.data_gate.component import DataGate
 from components.evaluator.component import Evaluator
 from components.image_example_gen.component import ImageExampleGen
+from components.import_schema_gen.component import ImportSchemaGen
 from components.publisher.component import Publisher
 from components.resolvers.strategies import FirstPredictionsStrategy, LatestServedModelStrategy
 from components.schema_gen.component import SchemaGen
@@ -157,7 +157,11 @@ def create_pipeline(config: Config) -> Pipeline:
 def _schema_gen(config: Config, statistics: BaseChannel) -> base_node.BaseNode:
   if config.data.schema_path:
     return ImportSchemaGen(schema_file=str(config.data.schema_path))
-  return SchemaGen(statistics=statistics, exclude_splits=[features.VAL, features.TEST])
+  return SchemaGen(
+    statistics=statistics,
+    exclude_splits=[features.VAL, features.TEST],
+    code_fingerprint=fingerprint('components.schema_gen', 'schemas.features', 'models.image_file'),
+  )
 
 
 def _served_model(kubeflow: bool) -> Resolver:

@@ -12,12 +12,12 @@ import tensorflow_data_validation as tfdv
 from PIL import Image
 from tensorflow_transform.tf_metadata import schema_utils
 from tfx.components import ExampleValidator, StatisticsGen
-from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.orchestration import metadata, pipeline
 from tfx.orchestration.local import local_dag_runner
 
 from components.data_gate.component import DataGate
 from components.image_example_gen.component import ImageExampleGen
+from components.import_schema_gen.component import ImportSchemaGen
 from components.schema_gen.component import SchemaGen
 from components.schema_gen.statistics import statistics_options
 from schemas import features
@@ -59,7 +59,9 @@ def run(tmp_path, root):
     )
     if schema is None:
       schema_gen = SchemaGen(
-        statistics=statistics_gen.outputs['statistics'], exclude_splits=['val', 'test']
+        statistics=statistics_gen.outputs['statistics'],
+        exclude_splits=['val', 'test'],
+        code_fingerprint='code',
       )
     else:
       schema_gen = ImportSchemaGen(schema_file=schema)
@@ -145,15 +147,20 @@ def test_an_unknown_label_stops_the_run_with_split_value_count_and_files(run, ro
   schema = str(_only(artifacts, 'SchemaGen/schema/*/schema.pbtxt'))
   labels = (root / 'labels.csv').read_text()
   (root / 'labels.csv').write_text(
-    labels.replace('08.png,cat', '08.png,cta').replace('09.png,dog', '09.png,cta')
+    labels.replace('08.png,cat', '08.png,cta')
+    .replace('09.png,dog', '09.png,cta')
+    .replace('10.png,cat,,', '10.png,cta,,train')
   )
   with pytest.raises(Exception, match='split val, feature label') as error:
     run(schema)
   text = str(error.value)
-  assert "expected one of 'cat', 'dog'. Received: 'cta' in 2 images: 08.png, 09.png." in text
+  for split, received in (('train', '1 image: 10.png'), ('val', '2 images: 08.png, 09.png')):
+    assert (
+      f"split {split}, feature label: expected one of 'cat', 'dog'. Received: 'cta' in {received}."
+    ) in text
   assert 'Mend or remove these rows' in text
   assert 'extend the schema' in text
-  assert 'split train' not in text
+  assert 'split test' not in text
   assert not list(artifacts.glob('DataGate/report/*/report.json'))[1:]
 
 

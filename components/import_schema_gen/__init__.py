@@ -1,0 +1,1 @@
+"""ImportSchemaGen that notices when the schema file was edited."""
