@@ -159,6 +159,15 @@ class Index:
       result[name][label] = count
     return result
 
+  def filenames(self, label: str, limit: int) -> list[str]:
+    """Returns the first files of a class, as the manifest names them."""
+    return [
+      filename
+      for (filename,) in self._connection.execute(
+        'SELECT filename FROM images WHERE label = ? ORDER BY position LIMIT ?', (label, limit)
+      )
+    ]
+
   def images(self) -> Iterator[tuple[Inspected, str]]:
     """Yields accepted images and their split, in an order that depends on seed and content alone.
 

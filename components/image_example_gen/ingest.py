@@ -145,13 +145,37 @@ def _split(
       f'{manifest.name}: expected at least two classes. Received: '
       f'{", ".join(map(repr, tallies)) or "no usable image"}. Add images of another class.'
     )
-  split.check_splits(
-    {name: sum(classes.values()) for name, classes in index.counts().items()}, data.split
-  )
+  counts = index.counts()
+  split.check_splits({name: sum(classes.values()) for name, classes in counts.items()}, data.split)
+  _check_classes(split.without_train(counts), index, manifest, path)
   lock.write(path, index.locked())
   with fingerprint.open_state(state) as connection:
     lineage.Lineage(connection).end(data_fingerprint, lock.content_hash(path))
   return tallies
+
+
+def _check_classes(
+  missing: dict[str, int], index: Index, manifest: Manifest, lock_path: pathlib.Path
+) -> None:
+  """Raises DataError where a model could not learn a class that it is measured by."""
+  if not missing:
+    return
+  lines = []
+  for label, count in list(missing.items())[:_NAMED_FILES]:
+    files = index.filenames(label, _NAMED_FILES)
+    lines.append(
+      f'{manifest.name}: class {label!r}: expected images in train. Received: '
+      f'{count} {"image" if count == 1 else "images"}, all in val or test: {", ".join(files)}'
+      f'{" and others" if count > len(files) else ""}.'
+    )
+  if len(missing) > len(lines):
+    lines.append(f'... and {len(missing) - len(lines)} more classes.')
+  lines.append(
+    'What train does not show, no model learns. Correct the label, add images of the class, '
+    'or move some to train: by the column split, or where they are locked, in '
+    f'{lock_path}.'
+  )
+  raise DataError('\n'.join(lines))
 
 
 def _bad_count(index: Index) -> int:

@@ -131,3 +131,17 @@ def check_splits(sizes: Mapping[str, int], config: SplitConfig) -> None:
         f'data.split.{name}, or name the split of some rows in a column called split; a split '
         'lock that leaves no room for it can be removed.'
       )
+
+
+def without_train(counts: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+  """Returns the number of images of each class that has none in train, by class.
+
+  Args:
+    counts: {split: {class: images}}.
+  """
+  held = {label for classes in counts.values() for label in classes}
+  return {
+    label: sum(classes.get(label, 0) for classes in counts.values())
+    for label in sorted(held)
+    if not counts[features.TRAIN].get(label)
+  }

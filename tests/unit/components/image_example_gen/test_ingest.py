@@ -2,6 +2,7 @@ import collections
 import hashlib
 import json
 import os
+import re
 
 import pytest
 from PIL import Image
@@ -272,6 +273,35 @@ def test_an_empty_split_stops_the_run(write_data, encode, run_ingest):
   with pytest.raises(DataError, match='none in val, of 4 images'):
     run_ingest(root)
   assert not (root / 'splits.lock.csv').exists()
+
+
+def test_a_class_that_only_val_or_test_shows_stops_the_run(good_data, run_ingest, encode):
+  for number in range(7):
+    (good_data / 'images' / f'r{number}.png').write_bytes(encode(500 + number))
+  header, *rows = (good_data / 'labels.csv').read_text().splitlines()
+  rare = [f'r{number}.png,rare,,{"val" if number % 2 else "test"}' for number in range(7)]
+  (good_data / 'labels.csv').write_text(
+    '\n'.join([f'{header},split', *(f'{row},' for row in rows), *rare])
+  )
+  with pytest.raises(DataError) as error:
+    run_ingest(good_data)
+  first, last = str(error.value).splitlines()
+  assert first == (
+    "labels.csv: class 'rare': expected images in train. Received: 7 images, all in val or test: "
+    'r0.png, r1.png, r2.png, r3.png, r4.png and others.'
+  )
+  assert 'the column split' in last and str(good_data / 'splits.lock.csv') in last
+  assert not (good_data / 'splits.lock.csv').exists()
+
+
+def test_a_lock_that_keeps_a_class_out_of_train_stops_the_run(good_data, run_ingest):
+  locked_in_val = next(
+    path for path, name in _splits(run_ingest(good_data)).items() if name == 'val'
+  )
+  labels = good_data / 'labels.csv'
+  labels.write_text(re.sub(f'({locked_in_val}),[a-z]+', r'\1,typo', labels.read_text()))
+  with pytest.raises(DataError, match=f"class 'typo'.* 1 image, .*: {locked_in_val}"):
+    run_ingest(good_data)
 
 
 def test_small_classes_and_few_images_are_warned_of(good_data, run_ingest, encode):

@@ -122,3 +122,8 @@ def test_an_empty_split_says_what_to_do():
   with pytest.raises(DataError, match='none in test, of 4 images at 80/10/10 %. Add images'):
     split.check_splits({'train': 3, 'val': 1}, SplitConfig())
   split.check_splits({'train': 3, 'val': 1, 'test': 1}, SplitConfig())
+
+
+def test_classes_that_train_lacks_are_counted():
+  counts = {'train': {'a': 5}, 'val': {'a': 1, 'c': 2, 'b': 1}, 'test': {'a': 1, 'b': 3}}
+  assert split.without_train(counts) == {'b': 4, 'c': 2}
