@@ -46,7 +46,8 @@ def explain(
     schema: that they break.
     manifest: manifest.parquet, where the files are looked up.
   """
-  known = {feature.name: feature for feature in schema.feature}
+  domains = {domain.name: domain for domain in schema.string_domain}
+  known = {feature.name: _with_values(feature, domains) for feature in schema.feature}
   for key, info in sorted(anomalies.anomaly_info.items()):
     name = '/'.join(info.path.step) or key
     description = ' '.join(reason.description for reason in info.reason) or info.description
@@ -70,6 +71,21 @@ def explain(
       ' '.join(reason.description for reason in reasons)
       or anomalies.dataset_anomaly_info.description
     )
+
+
+def _with_values(
+  feature: schema_pb2.Feature, domains: dict[str, schema_pb2.StringDomain]
+) -> schema_pb2.Feature:
+  """Returns the feature with a list of values in place of the name of one.
+
+  Under that name stands a list of the whole schema: TFDV itself writes them so.
+  """
+  if feature.WhichOneof('domain_info') != 'domain' or feature.domain not in domains:
+    return feature
+  result = schema_pb2.Feature()
+  result.CopyFrom(feature)
+  result.string_domain.CopyFrom(domains[feature.domain])
+  return result
 
 
 def offenders(split: str, feature: schema_pb2.Feature, manifest: pathlib.Path) -> Offenders | None:

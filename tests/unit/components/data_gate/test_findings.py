@@ -71,3 +71,25 @@ def test_the_line_names_split_feature_value_count_and_files(manifest):
     '3.png, 4.png, 5.png, 6.png and others.',
     'split val: Few rows.',
   ]
+
+
+def test_values_and_files_are_named_where_the_schema_shares_its_domains(manifest):
+  anomalies = text_format.Parse(
+    """
+    anomaly_info { key: "label" value { path { step: "label" } description: "words of TFDV" } }
+    anomaly_info { key: "column/site" value { path { step: "column/site" }
+      description: "words of TFDV" } }
+    """,
+    anomalies_pb2.Anomalies(),
+  )
+  schema = text_format.Parse(
+    """
+    feature { name: "label" domain: "animals" } feature { name: "column/site" domain: "nowhere" }
+    string_domain { name: "animals" value: "cat" value: "x" }
+    """,
+    schema_pb2.Schema(),
+  )
+  assert list(findings.explain('val', anomalies, schema, manifest)) == [
+    'split val, feature column/site: words of TFDV',
+    "split val, feature label: expected one of 'cat', 'x'. Received: 'y' in 1 image: 8.png.",
+  ]
