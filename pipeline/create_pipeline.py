@@ -29,7 +29,7 @@ from components.schema_gen.component import SchemaGen
 from components.schema_gen.statistics import statistics_options
 from components.serving_validator.component import ServingValidator
 from components.trainer import executor as trainer_executor
-from pipeline import evaluation, weights
+from pipeline import data_check, evaluation, weights
 from pipeline.code_fingerprint import fingerprint
 from schemas import features
 from schemas.config import Config
@@ -40,7 +40,13 @@ METADATA_FILE = 'metadata.sqlite'
 
 
 def create_pipeline(config: Config) -> Pipeline:
-  """Wires one experiment."""
+  """Wires one experiment.
+
+  Raises:
+    ConfigError: the schema cannot be read, or a required card is incomplete.
+    DataError: the manifest lacks a slice column.
+  """
+  data_check.check(config.data)
   root = _root(config)
   kubeflow = config.run.engine == 'kubeflow'
 

@@ -10,6 +10,9 @@ from components.image_example_gen import component_keys as keys
 from components.image_example_gen import driver, executor
 from schemas.config import DataConfig
 
+# What changes no record must not train anew.
+_NO_PART_OF_THE_RECORDS = {'bundled', 'card', 'schema_path', 'slice_columns'}
+
 
 class ImageExampleGenSpec(types.ComponentSpec):
   """ImageExampleGen component spec."""
@@ -60,7 +63,8 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
     """Wires the component.
 
     Args:
-      data: section `data` of the config.
+      data: section `data` of the config; bundled, card, schema and slice_columns
+        are not read.
       state_dir: a folder that outlives the run, for hashes of files, and for
         quarantine.csv of a run that failed.
       code_fingerprint: another one runs the component again.
@@ -71,7 +75,7 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
     """
     spec = ImageExampleGenSpec(
       **{
-        keys.CONFIG: data.model_dump_json(by_alias=True),
+        keys.CONFIG: data.model_dump_json(by_alias=True, exclude=_NO_PART_OF_THE_RECORDS),
         keys.STATE_DIR: state_dir,
         keys.CODE_FINGERPRINT: code_fingerprint,
         keys.DATA_FINGERPRINT: data_fingerprint,

@@ -62,12 +62,6 @@ def ingest(
   Raises:
     DataError: the data cannot be used; the text says why and what to do.
   """
-  missing = data.card.missing()
-  if missing and data.card.required:
-    raise DataError(
-      f'data.card: expected source, owner, licence, access and freshness, as data.card.required '
-      f'is true. Received: nothing for {", ".join(missing)}. Write them into the config.'
-    )
   manifest = open_manifest(data)
   state.mkdir(parents=True, exist_ok=True)
   with tempfile.TemporaryDirectory(prefix='ingest-', dir=state) as folder:
@@ -216,8 +210,6 @@ def _summary(
     'bad': {'count': bad, 'fraction': bad / index.rows, 'limit': data.max_bad_fraction},
     'quarantined': index.reasons(),
     'warnings': _warnings(tallies, images),
-    'card': data.card.model_dump(exclude={'required'}),
-    'missing_card_fields': data.card.missing(),
   }
 
 

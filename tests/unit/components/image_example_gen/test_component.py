@@ -20,9 +20,9 @@ def launch(tmp_path):
   """Returns launch(root): runs the component by TFX's own runner; the state of its execution."""
   store = metadata.sqlite_metadata_connection_config(str(tmp_path / 'metadata.sqlite'))
 
-  def launch(root, code='code', **settings):
+  def launch(root, code='code', data=None, **settings):
     generator = component.ImageExampleGen(
-      DataConfig(root=root), str(tmp_path / 'state'), code, **settings
+      DataConfig(root=root, **(data or {})), str(tmp_path / 'state'), code, **settings
     )
     local_dag_runner.LocalDagRunner().run(
       pipeline.Pipeline(
@@ -77,6 +77,19 @@ def test_a_given_fingerprint_is_used_as_it_is(good_data, launch, encode):
   (good_data / 'images' / '02.png').write_bytes(encode(2002))
   assert launch(good_data, data_fingerprint='given') == CACHED
   assert launch(good_data, data_fingerprint='other') == COMPLETE
+
+
+def test_what_changes_no_record_makes_none_again(good_data, launch, tmp_path):
+  assert launch(good_data) == COMPLETE
+  for data in (
+    {'card': {'source': 'a field', 'owner': 'Ada', 'required': True}},
+    {'schema_path': tmp_path / 'schema.pbtxt'},
+    {'slice_columns': ('site',)},
+    {'bundled': 'digits'},
+  ):
+    assert launch(good_data, data=data) == CACHED
+  # A lower limit has to be able to stop the run.
+  assert launch(good_data, data={'max_bad_fraction': 0.0}) == COMPLETE
 
 
 def test_a_run_that_failed_is_not_trusted(good_data, launch):

@@ -317,15 +317,6 @@ def test_small_classes_and_few_images_are_warned_of(good_data, run_ingest, encod
   assert "'rare'" in rare and 'train' in rare
 
 
-def test_the_card_is_recorded_and_can_be_required(good_data, run_ingest):
-  card = {'source': 'a field', 'owner': 'Ada', 'licence': 'CC0', 'access': 'all'}
-  summary = run_ingest(good_data, card=card).summary
-  assert summary['missing_card_fields'] == ['freshness']
-  assert summary['card'] == {**card, 'freshness': ''}
-  with pytest.raises(DataError, match='nothing for freshness'):
-    run_ingest(good_data, card={**card, 'required': True})
-
-
 def test_one_folder_a_class(tmp_path, encode, run_ingest):
   for number in range(20):
     path = tmp_path / 'data' / 'cat dog'.split()[number % 2] / f'{number}.png'
