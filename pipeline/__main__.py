@@ -73,7 +73,7 @@ def run(
   """Run the whole pipeline: check the data, train, judge, validate, publish.
 
   Exit code 0: a model is in service. 3: the run ended well and a gate refused the
-  model. 1: the run stopped.
+  model. 1: the run stopped, or the published model did not answer.
   """
   from pipeline import run_command
 

@@ -4,9 +4,11 @@ On a terminal the lines are live; elsewhere each event is a line of its own, and
 sign of life comes at least every ten seconds.
 """
 
+import contextlib
 import logging
 import threading
 import time
+from collections.abc import Callable, Iterator
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -39,8 +41,7 @@ class Display:
     )
     self._task = self._bar.add_task('', total=None, visible=False)
     self._live: Live | None = None
-    self._stop = threading.Event()
-    self._heart: threading.Thread | None = None
+    self._heart = contextlib.ExitStack()
     self._handler = _ProgressHandler(self)
 
   def __enter__(self) -> 'Display':
@@ -57,18 +58,15 @@ class Display:
       )
       self._live.start()
     else:
-      self._heart = threading.Thread(target=self._beat, daemon=True)
-      self._heart.start()
+      self._heart.enter_context(_heartbeat(self._beat))
     return self
 
   def __exit__(self, *_) -> None:
     logging.getLogger('sightline.progress').removeHandler(self._handler)
-    self._stop.set()
     if self._live:
       self._running = None
       self._live.stop()
-    if self._heart:
-      self._heart.join()
+    self._heart.close()
 
   def planned(self, components: list[str]) -> None:
     self._planned = components
@@ -106,13 +104,10 @@ class Display:
       self._console.print(f'  {self._training}', highlight=False)
 
   def _beat(self) -> None:
-    while not self._stop.wait(_SIGN_OF_LIFE):
-      where = (
-        f'{self._running} ({time.monotonic() - self._began:.0f} s)'
-        if (self._running)
-        else 'starting'
-      )
-      self._console.print(f'  ... {where} {self._training}'.rstrip(), highlight=False)
+    where = 'starting'
+    if self._running:
+      where = f'{self._running} ({time.monotonic() - self._began:.0f} s)'
+    self._console.print(f'  ... {where} {self._training}'.rstrip(), highlight=False)
 
   def _render(self) -> Group:
     table = Table.grid(padding=(0, 2))
@@ -133,6 +128,37 @@ class Display:
         f'{time.monotonic() - self._began:.0f} s',
       )
     return Group(table, self._bar)
+
+
+@contextlib.contextmanager
+def waiting(console: Console, text: str) -> Iterator[None]:
+  """Shows what is waited for, and that it still goes on."""
+  if console.is_terminal:
+    with console.status(Text(text)):
+      yield
+    return
+  console.print(text, markup=False)
+  began = time.monotonic()
+  with _heartbeat(lambda: console.print(f'  ... {time.monotonic() - began:.0f} s')):
+    yield
+
+
+@contextlib.contextmanager
+def _heartbeat(beat: Callable[[], None]) -> Iterator[None]:
+  """Calls `beat` again and again, on a thread of its own."""
+  stop = threading.Event()
+
+  def run() -> None:
+    while not stop.wait(_SIGN_OF_LIFE):
+      beat()
+
+  thread = threading.Thread(target=run, daemon=True)
+  thread.start()
+  try:
+    yield
+  finally:
+    stop.set()
+    thread.join()
 
 
 class _ProgressHandler(logging.Handler):

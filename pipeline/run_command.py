@@ -1,17 +1,22 @@
 """`sightline run`: one run, from the config to a model that answered a request."""
 
-import json
 import pathlib
-import subprocess
-import sys
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
-from pipeline import datasets, display, library_output, runner, summary
+from pipeline import (
+  answer_process,
+  datasets,
+  display,
+  library_output,
+  next_steps,
+  runner,
+  summary,
+)
 from schemas.config import Config
-from schemas.errors import ConfigError, DataError, SightlineError
+from schemas.errors import ConfigError, DataError, ServingError, SightlineError
 from schemas.loader import load_config
 
 
@@ -28,19 +33,27 @@ def run(
   """
   config = _config(config_path, data_root, overrides)
   # The libraries print to the log file; the display keeps the terminal.
-  console = Console(file=library_output.terminal(), highlight=False, soft_wrap=True)
+  console = _console()
   _prepare_data(config, console)
   with runner.open_run(config) as this_run:
-    console.print(f'[bold]{escape(config.name)}[/] run {this_run.run_id}')
+    console.print(Text.assemble((config.name, 'bold'), f' run {this_run.run_id}'))
     console.print(f'library logs: {this_run.log}')
     _run(config, this_run, console)
     with library_output.to_log(this_run.log):
       found = summary.collect(config, this_run)
-    if ask and found['outcome'] in summary.IN_SERVICE:
-      found['answer'] = _ask(found, this_run.log, console)
+    # Before the model is asked: what is published has a record, whatever happens then.
     summary.write(found, this_run.folder)
+    if ask and found['outcome'] in summary.IN_SERVICE:
+      _ask(found, this_run, console)
   _report(found, this_run, console)
   return summary.exit_code(found)
+
+
+def _console() -> Console:
+  # A path may hold [brackets] or :colons:, which stand for nothing here.
+  return Console(
+    file=library_output.terminal(), highlight=False, soft_wrap=True, markup=False, emoji=False
+  )
 
 
 def _config(
@@ -85,46 +98,39 @@ def _run(config: Config, this_run: runner.Run, console: Console) -> None:
       raise
 
 
-def _ask(found: dict, log: pathlib.Path, console: Console) -> dict | None:
-  """Serves the published model in a process of its own and asks it about a test image."""
-  text = 'serving the published version and asking it about one test image ...'
-  if not console.is_terminal:
-    console.print(text)
-  request = {
-    'directory': found['paths']['serving'],
-    'name': pathlib.Path(found['paths']['serving']).name,
-    'version': found['published']['version'],
-    'manifest': found['paths']['manifest'],
-    'data_root': found['paths']['images'],
-  }
-  command = [sys.executable, '-m', 'pipeline.served_answer', json.dumps(request)]
-  with open(log, 'ab') as stream, console.status(text):
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=stream, check=False, text=True)
-  if done.returncode:
-    found['outcome'] = summary.STOPPED
-    found['error'] = f'the published model did not answer; the reason is at the end of {log}'
-    return None
-  return json.loads(done.stdout.strip().splitlines()[-1])
+def _ask(found: dict, this_run: runner.Run, console: Console) -> None:
+  """Puts the answer of the published model into the summary, or why there is none."""
+  try:
+    with display.waiting(
+      console, 'serving the published version, asking it about a test image ...'
+    ):
+      found['answer'] = answer_process.ask(found, this_run.log)
+  except ServingError as error:
+    found['answer_error'] = str(error)
+  except KeyboardInterrupt:
+    found['answer_error'] = 'Interrupted before the published model answered.'
+    console.print(f'interrupted; the model is published: {this_run.folder / summary.FILE}')
+    raise
+  finally:
+    summary.write(found, this_run.folder)
 
 
 def _report(found: dict, this_run: runner.Run, console: Console) -> None:
   console.print()
   for line in summary.in_words(found):
-    console.print(escape(line))
+    console.print(Text(line, 'bold red' if line.startswith(summary.NO_ANSWER) else ''))
   answer = found['answer']
   if answer:
     console.print(
-      escape(
-        f'answer     {answer["label"]} ({answer["probability"]:.4f}) for {answer["file"]}, '
-        f'labelled {answer["expected"]}; by version {answer["model_version"]}'
-      )
+      f'answer     {answer["label"]} ({answer["probability"]:.4f}) for {answer["file"]}, '
+      f'labelled {answer["expected"]}; by version {answer["model_version"]}'
     )
   console.print(f'summary    {this_run.folder / summary.FILE}')
   console.print(f'metadata   {found["paths"]["metadata"]}')
   if found['published']:
     console.print(f'model      {found["published"]["directory"]}')
     for line in _next_steps(found):
-      console.print(escape(line))
+      console.print(line)
 
 
 def _next_steps(found: dict) -> list[str]:
@@ -134,12 +140,10 @@ def _next_steps(found: dict) -> list[str]:
   return [
     '',
     'Serve it:',
-    f'  sightline serve --directory {serving}',
+    f'  {next_steps.serve(serving)}',
     'or with TensorFlow Serving:',
-    f'  docker run --rm -p 8501:8501 -v {serving}:/models/{name} -e MODEL_NAME={name} '
-    'tensorflow/serving',
+    f'  {next_steps.serve_in_docker(serving, name)}',
     'and ask:',
-    f'  sightline predict --model {name} {image}',
-    f'  curl -d \'{{"instances": [{{"b64": "\'$(base64 -w0 {image})\'"}}]}}\' '
-    f'http://127.0.0.1:8501/v1/models/{name}:predict',
+    f'  {next_steps.predict(name, image)}',
+    f'  {next_steps.curl(name, image)}',
   ]

@@ -8,12 +8,12 @@ import sys
 import pyarrow.parquet as pq
 
 from schemas import features
-from schemas.errors import ServingError
+from schemas.errors import DataError, ServingError, SightlineError
 from serving import client, server
 
 
 def ask(request: dict) -> dict:
-  """Serves `directory` on a free port and asks it about the first test image.
+  """Serves `directory` on a free port and asks it about the smallest test image.
 
   Args:
     request: `directory` with one folder a version, `name` of the model, `version`
@@ -24,18 +24,11 @@ def ask(request: dict) -> dict:
     The prediction, with `file` and the `expected` label.
 
   Raises:
-    ServingError: another version answered.
+    DataError: there is no test image.
+    ServingError: the server refused, or another version answered.
   """
-  rows = (
-    pq.read_table(
-      request['manifest'],
-      columns=['path', 'label', 'split'],
-      filters=[('split', '=', features.TEST)],
-    )
-    .slice(0, 1)
-    .to_pylist()
-  )
-  path = pathlib.Path(request['data_root'], rows[0]['path'])
+  row = _smallest_test_image(request['manifest'])
+  path = pathlib.Path(request['data_root'], row['path'])
   with server.EmbeddedServer(request['directory'], request['name'], port=0) as running:
     (answer,) = client.predict([path], running.url, request['name'])
   if answer.model_version != request['version']:
@@ -47,9 +40,24 @@ def ask(request: dict) -> dict:
     **dataclasses.asdict(answer),
     'path': None,
     'file': str(path),
-    'expected': rows[0]['label'],
+    'expected': row['label'],
   }
 
 
+def _smallest_test_image(manifest: str) -> dict:
+  rows = pq.read_table(
+    manifest,
+    columns=['path', 'label', 'bytes'],
+    filters=[('split', '=', features.TEST)],
+  ).to_pylist()
+  if not rows:
+    raise DataError(f'{manifest}: expected a row of the split {features.TEST}. Received: none.')
+  return min(rows, key=lambda row: (row['bytes'], row['path']))
+
+
 if __name__ == '__main__':
-  sys.stdout.write(json.dumps(ask(json.loads(sys.argv[1]))) + '\n')
+  try:
+    answered = ask(json.loads(sys.argv[1]))
+  except SightlineError as error:
+    answered = {'error': str(error)}
+  sys.stdout.write(json.dumps(answered) + '\n')

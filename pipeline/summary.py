@@ -23,6 +23,8 @@ NOT_SERVABLE = 'not servable'
 STOPPED = 'stopped'
 INTERRUPTED = 'interrupted'
 IN_SERVICE = (PUBLISHED, UNCHANGED)
+# Head of the line about a published model that did not answer.
+NO_ANSWER = 'NO ANSWER'
 
 
 def collect(config: Config, run: runner.Run) -> dict[str, Any]:
@@ -67,6 +69,7 @@ def collect(config: Config, run: runner.Run) -> dict[str, Any]:
       for name, part in run.components.items()
     },
     'answer': None,
+    'answer_error': None,
     'paths': {
       'run_root': str(root),
       'log': str(run.log),
@@ -82,12 +85,14 @@ def collect(config: Config, run: runner.Run) -> dict[str, Any]:
 
 
 def exit_code(summary: dict[str, Any]) -> int:
-  """Returns 0 where a model is in service, 3 where a gate refused it, 1 where the run stopped.
+  """Returns what a script needs to know of a run.
 
-  And 130, as shells have it, where a person interrupted it.
+  0: a model is in service, and it answered where it was asked. 1: the run stopped, or
+  the model is in service and did not answer; `outcome` and `answer_error` tell which.
+  3: a gate refused the model. 130, as shells have it: a person interrupted the run.
   """
   if summary['outcome'] in IN_SERVICE:
-    return 0
+    return 1 if summary['answer_error'] else 0
   return {NOT_BLESSED: 3, NOT_SERVABLE: 3, INTERRUPTED: 130}.get(summary['outcome'], 1)
 
 
@@ -141,6 +146,8 @@ def in_words(summary: dict[str, Any]) -> list[str]:
   if dataset:
     lines.append(f'dataset    {dataset.get("dataset_sha256", "")[:16]}')
     lines += [f'           {warning}' for warning in dataset.get('warnings', [])]
+  if summary['answer_error']:
+    lines.append(f'{NO_ANSWER}  {summary["answer_error"]}')
   lines += [f'DRAFT      {question}' for question in summary['open_questions']]
   return lines
 

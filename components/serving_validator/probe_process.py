@@ -2,16 +2,14 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 
 import numpy as np
 
-import components
+from schemas import module_process
 
 # Of the test split; the first ones in file order. More would only cost time.
 MOST_IMAGES = 1000
@@ -76,19 +74,11 @@ def measure(
         {'export': str(export), 'records': list(records), 'calls': calls, 'images': images}
       )
     )
-    # -P: a folder named models or serving in the working directory is not ours.
-    command = [
-      sys.executable,
-      '-P',
-      '-m',
-      'components.serving_validator.probe',
-      str(request),
-      folder,
-    ]
+    command = module_process.command('components.serving_validator.probe', str(request), folder)
     try:
       subprocess.run(
         command,
-        env=_environment(),
+        env=module_process.environment(),
         check=True,
         timeout=_LONGEST_SECONDS,
         stdin=subprocess.DEVNULL,
@@ -115,12 +105,6 @@ def _read(folder: pathlib.Path) -> Measured:
       arrays['by_bytes'],
       arrays['by_records'],
     )
-
-
-def _environment() -> dict[str, str]:
-  root = pathlib.Path(components.__path__[0]).parent
-  paths = [str(root), *filter(None, [os.environ.get('PYTHONPATH')])]
-  return {**os.environ, 'PYTHONPATH': os.pathsep.join(paths)}
 
 
 def _last_lines(text: bytes) -> str:

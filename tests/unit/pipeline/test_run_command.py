@@ -1,0 +1,142 @@
+"""What `sightline run` prints and records after the pipeline itself."""
+
+import io
+import json
+import time
+
+import pytest
+from rich.console import Console
+
+from pipeline import answer_process, display, run_command, summary
+from schemas.errors import ServingError
+from schemas.loader import build_config
+
+
+@pytest.fixture
+def config(tmp_path):
+  root = tmp_path / 'with [brackets] and :cat: here'
+  (root / 'photos').mkdir(parents=True)
+  return build_config(
+    {
+      'name': 'tiny',
+      'data': {'root': str(root / 'photos')},
+      'run': {'root': str(root / 'run')},
+    },
+    'test',
+  )
+
+
+@pytest.fixture
+def call(config, monkeypatch):
+  """Runs the command around a pipeline that does nothing, and returns code, text, summary."""
+
+  def run(answer):
+    stream = io.StringIO()
+    monkeypatch.setattr(run_command.library_output, 'terminal', lambda: stream)
+    monkeypatch.setattr(run_command, '_config', lambda *_: config)
+    monkeypatch.setattr(run_command, '_run', lambda *_: None)
+    collected = summary.collect
+    monkeypatch.setattr(
+      run_command.summary,
+      'collect',
+      lambda config, run: (
+        collected(config, run)
+        | {
+          'outcome': summary.PUBLISHED,
+          'published': {'version': '5', 'directory': f'{config.run.root}/5', 'new': True},
+        }
+      ),
+    )
+    monkeypatch.setattr(answer_process, 'ask', answer)
+    try:
+      code = run_command.run(None, None, (), ask=True)
+    except KeyboardInterrupt:
+      code = None
+    (path,) = config.run.root.glob('*/summary.json')
+    return code, stream.getvalue(), json.loads(path.read_text())
+
+  return run
+
+
+def test_an_answer_is_printed_recorded_and_0(call):
+  code, text, found = call(
+    lambda *_: {
+      'label': 'red',
+      'probability': 0.75,
+      'file': '/my [photos]/1 a.png',
+      'expected': 'red',
+      'model_version': '5',
+    }
+  )
+  assert code == 0 and found['answer']['label'] == 'red' and found['answer_error'] is None
+  assert 'red (0.7500) for /my [photos]/1 a.png' in text
+  assert "sightline predict --model tiny '/my [photos]/1 a.png'" in text
+
+
+def test_paths_are_printed_as_they_are(call, config):
+  _, text, found = call(lambda *_: None)
+  root = str(config.run.root)
+  assert '[brackets] and :cat: here' in root
+  assert f'summary    {root}/{found["run_id"]}/summary.json' in text
+  assert f'library logs: {found["paths"]["log"]}' in text
+  assert f"sightline serve --directory '{root}/serving/tiny'" in text
+
+
+def test_a_model_that_does_not_answer_stays_published_and_is_code_1(call):
+  def fails(*_):
+    raise ServingError('it is mute; see /the/log')
+
+  code, text, found = call(fails)
+  assert code == 1
+  assert found['outcome'] == 'published' and found['published']['version'] == '5'
+  assert found['answer'] is None and found['answer_error'] == 'it is mute; see /the/log'
+  assert 'NO ANSWER  it is mute; see /the/log' in text
+
+
+def test_an_interrupt_while_it_is_asked_leaves_the_summary_of_what_is_published(call):
+  def interrupted(*_):
+    raise KeyboardInterrupt
+
+  code, text, found = call(interrupted)
+  assert code is None  # the entry point turns it into 130
+  assert found['outcome'] == 'published' and 'Interrupted' in found['answer_error']
+  assert 'the model is published' in text
+
+
+def test_the_summary_is_written_before_the_model_is_asked(call, config):
+  seen = []
+
+  def ask(*_):
+    seen.extend(config.run.root.glob('*/summary.json'))
+
+  call(ask)
+  assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+  'outcome, error, code',
+  [
+    (summary.PUBLISHED, None, 0),
+    (summary.UNCHANGED, None, 0),
+    (summary.PUBLISHED, 'mute', 1),
+    (summary.STOPPED, None, 1),
+    (summary.NOT_BLESSED, None, 3),
+    (summary.NOT_SERVABLE, None, 3),
+    (summary.INTERRUPTED, None, 130),
+  ],
+)
+def test_exit_codes(outcome, error, code):
+  assert summary.exit_code({'outcome': outcome, 'answer_error': error}) == code
+
+
+def test_a_wait_without_a_terminal_gives_signs_of_life(monkeypatch):
+  monkeypatch.setattr(display, '_SIGN_OF_LIFE', 0.05)
+  stream = io.StringIO()
+  with display.waiting(Console(file=stream), 'asking [it] ...'):
+    time.sleep(0.3)
+  first, *beats = stream.getvalue().splitlines()
+  assert first == 'asking [it] ...'
+  assert len(beats) >= 2 and all(line.startswith('  ... ') for line in beats)
+  ended = stream.getvalue()
+  time.sleep(0.15)
+  assert stream.getvalue() == ended
