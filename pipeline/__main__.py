@@ -45,12 +45,16 @@ def init(
   data_root: Annotated[
     pathlib.Path, typer.Option(help='The folder with labels.csv, or with one subfolder a class.')
   ],
+  directory: Annotated[
+    pathlib.Path | None,
+    typer.Option(help='Where the folder NAME is written; by default the working directory.'),
+  ] = None,
 ):
   """Look at a folder of images and write an experiment for it."""
   from pipeline import draft, library_output
 
   with library_output.held_back():
-    experiment = draft.write_experiment(name, data_root)
+    experiment = draft.write_experiment(name, data_root, directory)
   out = Console(highlight=False)
   for line in draft.describe(experiment):
     out.print(escape(line), soft_wrap=True)

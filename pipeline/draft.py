@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline import experiment_schema, experiment_text, sizing, survey
+from pipeline import experiment_schema, experiment_text, run_owner, sizing, survey
 from schemas import features, loader
 from schemas.config import Config, SplitConfig
 from schemas.errors import ConfigError
@@ -74,7 +74,8 @@ def draft_config(data_root: pathlib.Path | str, overrides: Sequence[str] = ()) -
     overrides: `key.subkey=value`, as for a run with a config.
 
   Raises:
-    ConfigError: an override is wrong.
+    ConfigError: an override is wrong, or the run root holds runs on another data
+      folder.
     DataError: the folder is no data set.
   """
   root = pathlib.Path(data_root).expanduser().resolve()
@@ -82,7 +83,9 @@ def draft_config(data_root: pathlib.Path | str, overrides: Sequence[str] = ()) -
   run_root = pathlib.Path.cwd() / 'runs' / name
   tree = draft(name, survey.survey(root), run_root).tree
   tree['run']['draft'] = True
-  return loader.build_config(tree, f'the draft for {root}', overrides)
+  config = loader.build_config(tree, f'the draft for {root}', overrides)
+  run_owner.check(config)
+  return config
 
 
 def write_experiment(

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from pipeline import run_owner
 from schemas.config import Config
 from schemas.errors import ConfigError, RunError, SightlineError
 
@@ -98,6 +99,7 @@ def open_run(config: Config) -> Iterator[Run]:
         f'{root}: another run of this experiment is at work there. Wait for it, or give this '
         'one a root of its own: --set run.root=FOLDER'
       ) from error
+    run_owner.note(config)
     yield _new_run(root)
 
 

@@ -2,6 +2,9 @@
 
 import csv
 import pathlib
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from google.protobuf import text_format
 from PIL import Image
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from pipeline import draft, sizing, survey
+from pipeline import draft, runner, sizing, survey
 from schemas import loader
 from schemas.errors import ConfigError, DataError
 
@@ -265,3 +268,39 @@ def test_init_says_what_it_chose_and_the_next_command(photos, tmp_path):
     f'sightline run {made.config_path}',
   ):
     assert words in text
+
+
+def test_a_draft_keeps_off_the_runs_of_another_folder_of_its_name(photos, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  other = tmp_path / 'new' / photos.name
+  shutil.copytree(photos, other)
+  with runner.open_run(draft.draft_config(photos)):
+    pass
+  draft.draft_config(photos)
+  with pytest.raises(ConfigError) as error:
+    draft.draft_config(other)
+  for words in (str(photos), str(other), 'runs/my-photos', '--set run.root=FOLDER'):
+    assert words in str(error.value)
+  config = draft.draft_config(other, ['run.root=runs/new'])
+  assert config.run.root == tmp_path / 'runs/new'
+
+
+def test_the_runs_of_an_experiment_keep_a_draft_off_too(photos, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  experiment = {'name': 'my-photos', 'data': {'root': str(tmp_path / 'elsewhere')}}
+  with runner.open_run(loader.build_config(experiment, 'test')):
+    pass
+  with pytest.raises(ConfigError, match='which holds runs on .*elsewhere'):
+    draft.draft_config(photos)
+
+
+def test_the_command_writes_an_experiment_where_it_is_told_to(photos, tmp_path):
+  arguments = ['init', 'fruit', '--data-root', str(photos), '--directory', str(tmp_path / 'work')]
+  done = subprocess.run(
+    [sys.executable, '-m', 'pipeline', *arguments],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 0, done.stdout + done.stderr
+  assert (tmp_path / 'work/fruit/fruit.yaml').is_file()
