@@ -9,6 +9,8 @@ import os
 import pathlib
 from typing import Any
 
+from components.image_example_gen import quarantine
+from components.serving_validator.gate import Gate
 from pipeline import runner
 from schemas.config import Config
 
@@ -64,6 +66,7 @@ def collect(config: Config, run: runner.Run) -> dict[str, Any]:
     'model': _model(model, training, gates),
     'backbone_weights': _backbone_weights(artifacts),
     'dataset': dataset or None,
+    'card': config.data.card.model_dump(exclude={'required'}),
     'components': {
       name: {'outcome': part.outcome, 'seconds': round(part.seconds, 1)}
       for name, part in run.components.items()
@@ -125,7 +128,7 @@ def in_words(summary: dict[str, Any]) -> list[str]:
   if summary['verdict']:
     lines.append(f'verdict    {summary["verdict"]}')
   lines += [f'           {reason}' for reason in summary['reasons']]
-  lines += [f'           {gate}' for gate in failed_gates(summary)]
+  lines += [f'           {line}' for gate in failed_gates(summary) for line in gate.splitlines()]
   worst = worst_slice(summary)
   if worst:
     low, high = worst['accuracy']['interval']
@@ -146,6 +149,7 @@ def in_words(summary: dict[str, Any]) -> list[str]:
   if dataset:
     lines.append(f'dataset    {dataset.get("dataset_sha256", "")[:16]}')
     lines += [f'           {warning}' for warning in dataset.get('warnings', [])]
+    lines += _quarantined(summary)
   if summary['answer_error']:
     lines.append(f'{NO_ANSWER}  {summary["answer_error"]}')
   lines += [f'DRAFT      {question}' for question in summary['open_questions']]
@@ -153,14 +157,9 @@ def in_words(summary: dict[str, Any]) -> list[str]:
 
 
 def failed_gates(summary: dict[str, Any]) -> list[str]:
-  """Returns a sentence for each serving gate that was not met."""
-  return [
-    f'{gate["gate"]} is {_figure(gate["value"])} {gate.get("unit") or ""}'.rstrip()
-    + f'; at most {_figure(gate["limit"])} is allowed '
-    f'(serving_validator.{gate["gate"]}). {gate.get("next_step") or ""}'.rstrip()
-    for gate in (summary['serving'] or {}).get('gates', [])
-    if not gate['ok']
-  ]
+  """Returns what each serving gate that was not met says."""
+  gates = (summary['serving'] or {}).get('gates', [])
+  return [Gate(**gate).sentence() for gate in gates if not gate['ok']]
 
 
 def worst_slice(summary: dict[str, Any]) -> dict | None:
@@ -171,8 +170,14 @@ def worst_slice(summary: dict[str, Any]) -> dict | None:
   )
 
 
-def _figure(value: Any) -> str:
-  return f'{value:.4g}' if isinstance(value, float) else str(value)
+def _quarantined(summary: dict[str, Any]) -> list[str]:
+  reasons = summary['dataset'].get('quarantined') or {}
+  if not reasons:
+    return []
+  counts = ', '.join(f'{count} {reason}' for reason, count in reasons.items())
+  listed = summary['paths']['quarantine']
+  where = pathlib.Path(listed, quarantine.FILE_NAME) if listed else 'not recorded'
+  return [f'quarantine {sum(reasons.values())} rows were not used ({counts}); the list: {where}']
 
 
 def _outcome(run: runner.Run, verdict: dict, gates: dict, published: dict | None) -> str:

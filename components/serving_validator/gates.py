@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from components.serving_validator.gate import Gate
 from components.serving_validator.probe_process import Crashed, Measured
 from schemas.config import ServingValidatorConfig
 
@@ -25,38 +26,6 @@ _NEXT_STEPS = {
   'disk_mb': 'Take a smaller backbone, or raise serving_validator.disk_mb.',
   'rss_mb': 'Take a smaller backbone or image size, or raise serving_validator.rss_mb.',
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Gate:
-  """One demand and how it was met.
-
-  Attributes:
-    gate: its name; of a limit in the config, the key there.
-    value: what was measured; None if nothing could be.
-    limit: the largest value that passes.
-    ok: whether it passes.
-    unit: of value and limit.
-    next_step: what to do if it does not pass.
-    detail: what else was seen.
-  """
-
-  gate: str
-  value: float | None
-  limit: float
-  ok: bool
-  unit: str
-  next_step: str
-  detail: str = ''
-
-  def sentence(self) -> str:
-    """Says it in plain words."""
-    value = 'not measured' if self.value is None else f'{self.value:.4g} {self.unit}'.strip()
-    limit = f'{self.limit:.4g} {self.unit}'.strip()
-    detail = f' {self.detail}' if self.detail else ''
-    if self.ok:
-      return f'serving_validator.{self.gate}: {value}, limit {limit}.{detail}'
-    return f'serving_validator.{self.gate} failed: {value}, limit {limit}.{detail} {self.next_step}'
 
 
 @dataclasses.dataclass(frozen=True)

@@ -66,7 +66,10 @@ def test_each_gate_fails_alone_and_says_what_to_do(gate, changes):
   report = judge(**changes)
   assert failed(report) == [gate] and not report.blessed
   sentence = report.failed[0].sentence()
-  assert sentence.startswith(f'serving_validator.{gate} failed: ')
+  assert sentence.startswith(f'{gate} failed: ')
+  # The key of the config is named where there is one.
+  config_keys = ('p95_ms', 'disk_mb', 'rss_mb', 'max_difference')
+  assert (f'(serving_validator.{gate})' in sentence) == (gate in config_keys)
   assert sentence.endswith(report.failed[0].next_step) and len(report.failed[0].next_step) > 20
 
 
@@ -79,7 +82,9 @@ def test_the_worst_image_is_named():
 def test_a_crash_is_a_failed_gate_with_its_last_words():
   report = judge(Crashed('Could not find variable'), disk=3_000_000)
   assert failed(report) == ['loads', 'disk_mb']
-  assert 'Could not find variable' in report.failed[0].sentence()
+  sentence = report.failed[0].sentence()
+  assert sentence.startswith('loads failed: not measured. Could not find variable ')
+  assert 'None' not in sentence and 'at most' not in sentence
 
 
 def test_the_report_survives_its_file(tmp_path):
