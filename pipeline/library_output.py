@@ -19,19 +19,25 @@ from schemas.errors import SightlineError
 @contextlib.contextmanager
 def to_log(log: pathlib.Path) -> Iterator[None]:
   """Sends everything that is printed, and Python's log lines, to a file."""
-  with open(log, 'ab') as stream, _redirected(stream.fileno()):
-    handler = logging.StreamHandler(os.fdopen(os.dup(stream.fileno()), 'w', encoding='utf-8'))
-    handler.setFormatter(logging.Formatter('%(asctime)s %(levelname).1s %(name)s: %(message)s'))
-    logger = logging.getLogger()
-    previous = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-      yield
-    finally:
-      logger.removeHandler(handler)
-      logger.setLevel(previous)
-      handler.stream.close()
+  with open(log, 'ab') as stream, _redirected(stream.fileno()), log_lines(log):
+    yield
+
+
+@contextlib.contextmanager
+def log_lines(log: pathlib.Path) -> Iterator[None]:
+  """Sends Python's log lines, and they alone, to a file."""
+  handler = logging.FileHandler(log, encoding='utf-8')
+  handler.setFormatter(logging.Formatter('%(asctime)s %(levelname).1s %(name)s: %(message)s'))
+  logger = logging.getLogger()
+  previous = logger.level
+  logger.addHandler(handler)
+  logger.setLevel(logging.INFO)
+  try:
+    yield
+  finally:
+    logger.removeHandler(handler)
+    logger.setLevel(previous)
+    handler.close()
 
 
 @contextlib.contextmanager

@@ -4,12 +4,14 @@ A runner file uses it, so that what `tfx run create` starts holds the run root,
 comes out in `summary.json` and ends with the same exit codes as `sightline run`.
 """
 
+import contextlib
 import logging
 import sys
+from collections.abc import Iterator
 
 from tfx.orchestration.local import local_dag_runner
 
-from pipeline import runner, summary
+from pipeline import library_output, runner, summary
 from schemas.config import Config
 from schemas.errors import ConfigError, SightlineError
 
@@ -35,19 +37,32 @@ class LocalDagRunner(local_dag_runner.LocalDagRunner):
         'run_options: expected none. A partial run has no verdict; use '
         "TFX's own LocalDagRunner for it."
       )
-    with runner.open_run(self._config) as run:
+    with runner.open_run(self._config) as run, library_output.log_lines(run.log), _shown():
+      _log.info('library logs: %s', run.log)
       try:
         runner.execute(lambda: pipeline, run, _Lines())
-      except SightlineError as error:
-        _log.error('%s', error)
+      except SightlineError:
+        pass  # run.error holds its text, and the summary says it
       finally:
         found = summary.collect(self._config, run)
         summary.write(found, run.folder)
-    for line in summary.in_words(found):
-      _log.warning('%s', line)
+        for line in summary.in_words(found):
+          _log.info('%s', line)
+        _log.info('summary    %s', run.folder / summary.FILE)
     code = summary.exit_code(found)
     if code:
       sys.exit(code)
+
+
+@contextlib.contextmanager
+def _shown() -> Iterator[None]:
+  """Shows this module's own log lines, and not those of the libraries, on stderr."""
+  handler = logging.StreamHandler()
+  _log.addHandler(handler)
+  try:
+    yield
+  finally:
+    _log.removeHandler(handler)
 
 
 class _Lines:

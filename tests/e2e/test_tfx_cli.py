@@ -93,6 +93,7 @@ def test_what_tfx_runs_has_a_summary_too(ran):
   found = json.loads(path.read_text(encoding='utf-8'))
   assert found['outcome'] == 'published' and found['verdict'] == 'blessed'
   assert found['accuracy']['n'] > 0
+  assert pathlib.Path(found['paths']['log']).stat().st_size > 0
 
 
 def test_update_finds_the_pipeline_by_its_name(ran):
