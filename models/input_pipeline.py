@@ -1,5 +1,6 @@
 """Batches for training and validation, read from the records that ExampleGen wrote."""
 
+import dataclasses
 import pathlib
 from collections.abc import Callable, Sequence
 
@@ -10,8 +11,45 @@ from schemas import features
 from schemas.config import AugmentConfig, ImageConfig
 from schemas.errors import TrainingError
 
-# Encoded images are a few tens of kilobytes: this many fit any machine.
-_SHUFFLE_BUFFER = 10_000
+# The shuffle buffer holds encoded images, of some kilobytes each or of some megabytes.
+_SHUFFLE_BYTES = 1 << 30
+# More of small ones mix no better: the records lie in an order by chance already.
+_SHUFFLE_RECORDS = 10_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Records:
+  """Record files, counted once: that reads all of them.
+
+  Attributes:
+    files: in the order in which they are read.
+    count: of the examples in them.
+    size: of the files, bytes.
+  """
+
+  files: tuple[str, ...]
+  count: int
+  size: int
+
+  def steps(self, batch_size: int) -> int:
+    """Returns the number of batches in an epoch."""
+    return -(-self.count // batch_size)
+
+
+def count(files: Sequence[str]) -> Records:
+  """Counts the examples in record files."""
+  total = read_records(files).reduce(tf.constant(0, tf.int64), lambda so_far, _: so_far + 1)
+  size = sum(pathlib.Path(file).stat().st_size for file in files)
+  return Records(tuple(files), int(total.numpy()), size)
+
+
+def shuffle_buffer(records: Records, batch_size: int) -> int:
+  """Returns how many records the shuffle buffer may hold: 1 GiB of them, or 10,000.
+
+  At least one batch, however large its images are.
+  """
+  mean = max(records.size // max(records.count, 1), 1)
+  return max(min(_SHUFFLE_BYTES // mean, _SHUFFLE_RECORDS), batch_size)
 
 
 def record_files(patterns: Sequence[str]) -> list[str]:
@@ -47,7 +85,7 @@ def parse(raw_feature_spec: dict, transform: Callable) -> Callable:
 
 
 def batches(
-  files: Sequence[str],
+  records: Records,
   parse_batch: Callable,
   image: ImageConfig,
   classes: int,
@@ -57,15 +95,15 @@ def batches(
 
   Pixels are float32 [N, height, width, 3], 0..255; labels float32 [N, classes].
   """
-  records = read_records(files).batch(batch_size)
-  decoded = _decode(records, parse_batch, image, classes)
-  return decoded.apply(tf.data.experimental.assert_cardinality(steps(files, batch_size))).prefetch(
+  batched = read_records(records.files).batch(batch_size)
+  decoded = _decode(batched, parse_batch, image, classes)
+  return decoded.apply(tf.data.experimental.assert_cardinality(records.steps(batch_size))).prefetch(
     tf.data.AUTOTUNE
   )
 
 
 def training_batches(
-  files: Sequence[str],
+  records: Records,
   parse_batch: Callable,
   image: ImageConfig,
   augment: AugmentConfig,
@@ -77,9 +115,9 @@ def training_batches(
 
   The same seed gives the same sequence.
   """
-  records = (
-    read_records(files)
-    .shuffle(_SHUFFLE_BUFFER, seed=seed, reshuffle_each_iteration=True)
+  batched = (
+    read_records(records.files)
+    .shuffle(shuffle_buffer(records, batch_size), seed=seed, reshuffle_each_iteration=True)
     .batch(batch_size)
   )
   seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(
@@ -91,13 +129,13 @@ def training_batches(
     changes = augmentation.draw(augment, tf.shape(pixels)[0], batch_seed)
     return augmentation.apply(pixels, changes), labels
 
-  decoded = _decode(records, parse_batch, image, classes)
+  decoded = _decode(batched, parse_batch, image, classes)
   changed = tf.data.Dataset.zip(decoded, seeds).map(
     change, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
   )
   # Where the length is unknown, Keras asks for a batch too many in each epoch, and
   # the optimizer counts it as a step.
-  return changed.apply(tf.data.experimental.assert_cardinality(steps(files, batch_size))).prefetch(
+  return changed.apply(tf.data.experimental.assert_cardinality(records.steps(batch_size))).prefetch(
     tf.data.AUTOTUNE
   )
 
@@ -112,14 +150,3 @@ def _decode(
     return pixels, tf.one_hot(label_ids, classes)
 
   return records.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-
-
-def steps(files: Sequence[str], batch_size: int) -> int:
-  """Returns the number of batches in an epoch."""
-  return -(-count_records(files) // batch_size)
-
-
-def count_records(files: Sequence[str]) -> int:
-  """Counts the examples in record files."""
-  count = read_records(files).reduce(tf.constant(0, tf.int64), lambda total, _: total + 1)
-  return int(count.numpy())

@@ -25,11 +25,9 @@ def preprocessing_fn(inputs: dict, custom_config: dict) -> dict[str, tf.Tensor]:
     train image weighing the same.
   """
   images = inputs[features.IMAGE]
-  pixels = decoder.decode_batch(images, custom_config['height'], custom_config['width'])
-  scaled = tf.cast(pixels, tf.float64) / 255.0
-  # float64: the variance is a small difference of two large means.
-  mean = tft.mean(tf.reduce_mean(scaled, axis=[1, 2]), reduce_instance_dims=False)
-  square = tft.mean(tf.reduce_mean(tf.square(scaled), axis=[1, 2]), reduce_instance_dims=False)
+  means, squares = _moments(images, custom_config['height'], custom_config['width'])
+  mean = tft.mean(means, reduce_instance_dims=False)
+  square = tft.mean(squares, reduce_instance_dims=False)
   variance = tf.maximum(square - tf.square(mean), 0.0)
   rows = tf.shape(images)[0]
   return {
@@ -40,6 +38,24 @@ def preprocessing_fn(inputs: dict, custom_config: dict) -> dict[str, tf.Tensor]:
     features.PIXEL_MEAN: _repeat(mean, rows),
     features.PIXEL_VARIANCE: _repeat(variance, rows),
   }
+
+
+def _moments(images: tf.Tensor, height: int, width: int) -> tuple[tf.Tensor, tf.Tensor]:
+  """Returns the mean and the mean square of each image: float64 [N, 3] each, RGB on 0..1.
+
+  Image by image: a batch of Transform's has up to 1000, whose pixels would take
+  gigabytes.
+  """
+
+  def moments(one: tf.Tensor) -> tf.Tensor:
+    pixels = decoder.decode_and_resize(one, height, width)
+    # float64: the variance is a small difference of two large means.
+    scaled = tf.cast(pixels, tf.float64) / 255.0
+    return tf.stack([tf.reduce_mean(scaled, [0, 1]), tf.reduce_mean(tf.square(scaled), [0, 1])])
+
+  found = tf.map_fn(moments, images, fn_output_signature=tf.TensorSpec([2, 3], tf.float64))
+  found = tf.ensure_shape(found, [None, 2, 3])
+  return found[:, 0], found[:, 1]
 
 
 def _repeat(constant: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:

@@ -55,8 +55,8 @@ class TrainingData:
   """The records of train and val, and what Transform found out about train."""
 
   def __init__(self, train: Sequence[str], val: Sequence[str], transform: tft.TFTransformOutput):
-    self.train = train
-    self.val = val
+    self.train = input_pipeline.count(train)
+    self.val = input_pipeline.count(val)
     self.transform = transform
     self.transform_layer = transform.transform_features_layer()
     self.labels = [
@@ -65,11 +65,10 @@ class TrainingData:
     self.parse_batch = input_pipeline.parse(
       transform.raw_feature_spec(), lambda raw: self.transform_layer(raw)
     )
-    self.train_count = input_pipeline.count_records(train)
 
   def pixel_statistics(self) -> tuple[np.ndarray, np.ndarray]:
     """Returns the mean and variance that the transform graph holds: float32 [3] each."""
-    one = next(iter(input_pipeline.read_records(self.train).batch(1)))
+    one = next(iter(input_pipeline.read_records(self.train.files).batch(1)))
     raw = tf.io.parse_example(one, self.transform.raw_feature_spec())
     out = self.transform_layer(raw)
     return out[features.PIXEL_MEAN][0].numpy(), out[features.PIXEL_VARIANCE][0].numpy()
@@ -123,7 +122,7 @@ def train(config: Config, data: TrainingData, weights: str, run_folder: pathlib.
   pretrained.save(model.get_layer('backbone'), config.model.backbone, run_folder)
   record = {
     'labels': data.labels,
-    'train_images': data.train_count,
+    'train_images': data.train.count,
     'parameters': model.count_params(),
     'precision': dataclasses.asdict(chosen),
     'compute_dtype': model.get_layer('backbone').compute_dtype,
@@ -145,7 +144,7 @@ def train(config: Config, data: TrainingData, weights: str, run_folder: pathlib.
 def check_before_training(model: keras.Model, config: Config, data: TrainingData) -> None:
   """Raises TrainingError, within seconds, for what would waste a training."""
   classes = len(data.labels)
-  batch = next(iter(input_pipeline.read_records(data.train).batch(config.train.batch_size)))
+  batch = next(iter(input_pipeline.read_records(data.train.files).batch(config.train.batch_size)))
   _, label_ids = data.parse_batch(batch)
   ids = label_ids.numpy()
   if ids.min() < 0 or ids.max() >= classes:
@@ -177,7 +176,7 @@ def _run_stage(
   run_folder: pathlib.Path,
 ) -> dict:
   classes = len(data.labels)
-  steps_per_epoch = input_pipeline.steps(data.train, config.train.batch_size)
+  steps_per_epoch = data.train.steps(config.train.batch_size)
   stages.apply(model, stage)
   model.compile(
     optimizer=stages.optimizer(config.train, stage, steps_per_epoch * stage.epochs),

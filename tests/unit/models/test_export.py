@@ -68,7 +68,7 @@ def answers(exported, images, training_data, tmp_path_factory):
   _, folder = exported
   work = tmp_path_factory.mktemp('answers')
   np.save(work / 'images.npy', np.array([image for image, _ in images['val']], object))
-  records = [record.numpy() for record in tf.data.TFRecordDataset(training_data.val)]
+  records = [record.numpy() for record in tf.data.TFRecordDataset(training_data.val.files)]
   np.save(work / 'examples.npy', np.array(records, object))
   subprocess.run(
     [

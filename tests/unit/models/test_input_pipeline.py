@@ -1,7 +1,10 @@
 """Batches: train is shuffled and changed, validation is neither."""
 
+import pathlib
+
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from models import decoder, input_pipeline
 from schemas.config import AugmentConfig, ImageConfig
@@ -50,6 +53,50 @@ def test_an_epoch_holds_every_training_image_once(training_data, images):
   assert len(labels) == len(images['train'])
   counts = dict(zip(training_data.labels, labels.sum(axis=0), strict=True))
   assert counts == {'blue': 16, 'green': 16, 'red': 16}
+
+
+def test_the_files_are_counted_and_weighed(training_data):
+  (file,) = training_data.train.files
+  assert training_data.train == input_pipeline.Records(
+    (file,), 48, pathlib.Path(file).stat().st_size
+  )
+  assert [training_data.val.steps(batch) for batch in (5, 6, 12, 13)] == [3, 2, 1, 1]
+
+
+def test_batches_do_not_read_the_files_to_count_them_again(training_data):
+  records = input_pipeline.Records(('nowhere',), 10, 100)
+  batches = input_pipeline.batches(records, training_data.parse_batch, IMAGE, 3, 4)
+  assert batches.cardinality() == 3
+
+
+@pytest.mark.parametrize(
+  ('count', 'mean', 'batch_size', 'expected'),
+  [
+    # Small images: by number. 2**20 bytes each: 1 GiB holds 1024. 2**28: four, and a batch is more.
+    (50_000, 20_000, 32, 10_000),
+    (50_000, 2**20, 32, 1024),
+    (50_000, 2**28, 2, 4),
+    (50_000, 2**28, 32, 32),
+    (0, 0, 32, 10_000),
+  ],
+)
+def test_the_shuffle_buffer_holds_a_gibibyte_and_a_batch(count, mean, batch_size, expected):
+  records = input_pipeline.Records(('x',), count, count * mean)
+  assert input_pipeline.shuffle_buffer(records, batch_size) == expected
+
+
+def test_training_shuffles_within_that_buffer(training_data, monkeypatch):
+  monkeypatch.setattr(input_pipeline, '_SHUFFLE_BYTES', 1)
+  asked = []
+  shuffle = tf.data.Dataset.shuffle
+
+  def noting(self, buffer_size, *args, **kwargs):
+    asked.append(buffer_size)
+    return shuffle(self, buffer_size, *args, **kwargs)
+
+  monkeypatch.setattr(tf.data.Dataset, 'shuffle', noting)
+  training_batches(training_data)
+  assert asked == [16]
 
 
 def test_a_pattern_without_files_is_an_error(tmp_path):

@@ -31,3 +31,16 @@ def test_a_label_that_train_does_not_have_is_minus_one(transform_output, images)
   ids = out[features.LABEL_ID].numpy()
   assert ids[0] == -1
   assert transform_output.vocabulary_by_name('label')[ids[1]] == b'red'
+
+
+def test_no_tensor_of_the_graph_holds_the_pixels_of_a_batch():
+  import tensorflow as tf
+
+  from models import preprocessing
+
+  def moments(images):
+    return preprocessing._moments(images, 32, 40)
+
+  graph = tf.function(moments).get_concrete_function(tf.TensorSpec([None], tf.string)).graph
+  outer = [tensor.shape for op in graph.get_operations() for tensor in op.outputs]
+  assert not [shape for shape in outer if shape.rank is not None and shape.rank > 3]
