@@ -12,18 +12,22 @@ _WORDS = ('auto', 'imagenet', 'none')
 def resolve(config: Config) -> str:
   """Returns `auto`, `imagenet`, `none`, or the absolute path of a weights file.
 
-  Anything else in model.weights is the path of a .weights.h5 file or the id of an
+  Anything else in model.weights is the absolute path of a .weights.h5 file or the id of an
   earlier run, below this experiment's root or that of one beside it.
 
   Raises:
-    WeightsError: it is none of these.
+    WeightsError: it is none of these, or the file does not exist.
   """
   wanted = config.model.weights
   if wanted in _WORDS:
     return wanted
-  path = pathlib.Path(wanted).expanduser()
-  if path.is_file():
-    return str(path.resolve())
+  path = pathlib.Path(wanted)
+  if path.is_absolute():  # The loader has made it so.
+    if path.is_file():
+      return str(path)
+    raise WeightsError(
+      f'model.weights: expected a .weights.h5 file. Received: {path}, which does not exist.'
+    )
   root = config.run.root
   assert root is not None
   beside = sorted(root.parent.glob(f'*/{wanted}/summary.json'))

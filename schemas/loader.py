@@ -23,6 +23,8 @@ _PATHS = (
   ('publish', 'directory'),
   ('run', 'root'),
 )
+# How model.weights ends where it names a file without a folder.
+_WEIGHTS_FILE = '.weights.h5'
 # Prefixes of remote file systems that both TensorFlow and Beam can write here.
 _REMOTE = ('gs://',)
 
@@ -114,6 +116,7 @@ def _apply_override(tree: dict, override: str) -> None:
 
 
 def _absolute_paths(tree: dict, base: pathlib.Path) -> None:
+  _absolute_weights(tree, base)
   for section, key in _PATHS:
     branch = tree.get(section)
     if not isinstance(branch, dict) or not isinstance(branch.get(key), str | pathlib.Path):
@@ -131,7 +134,21 @@ def _absolute_paths(tree: dict, base: pathlib.Path) -> None:
         f'{section}.{key}: expected a local path for a run on this machine. Received: {text}. '
         'Compile for Kubeflow to run on gs://: sightline compile CONFIG --pipeline-root gs://...'
       )
-    branch[key] = str((base / pathlib.Path(text).expanduser()).resolve())
+    branch[key] = _absolute(text, base)
+
+
+def _absolute_weights(tree: dict, base: pathlib.Path) -> None:
+  """model.weights is a word, a run id or a path; only the last has a slash or that ending."""
+  model = tree.get('model')
+  if not isinstance(model, dict) or not isinstance(model.get('weights'), str):
+    return
+  text = model['weights']
+  if ('/' in text or text.endswith(_WEIGHTS_FILE)) and '://' not in text:
+    model['weights'] = _absolute(text, base)
+
+
+def _absolute(text: str, base: pathlib.Path) -> str:
+  return str((base / pathlib.Path(text).expanduser()).resolve())
 
 
 def _explain(source: str, problem) -> str:

@@ -1,5 +1,6 @@
 """Reading a config: every mistake is named with its place, and paths go where they should."""
 
+import os
 import pathlib
 
 import pytest
@@ -78,3 +79,34 @@ def test_the_config_is_frozen_and_survives_json():
 
 def test_known_keys_are_found_inside_lists():
   assert known_keys(['evaluate', 'slice_floors', 0]) == ['slice', 'min_accuracy']
+
+
+@pytest.mark.parametrize(
+  'weights', ['old.weights.h5', './old.weights.h5', 'models/old.h5', '../x/old.h5']
+)
+def test_a_weights_file_is_relative_to_what_names_it(tmp_path, weights):
+  folder = tmp_path / 'deep'
+  folder.mkdir()
+  path = write(folder, f'name: x\nmodel: {{weights: {weights}}}\n')
+  (tmp_path / 'work').mkdir()
+  named = load_config(path, (), tmp_path / 'work').model.weights
+  assert named == os.path.normpath(folder / weights)
+  overridden = load_config(path, [f'model.weights={weights}'], tmp_path / 'work').model.weights
+  assert overridden == os.path.normpath(tmp_path / 'work' / weights)
+
+
+@pytest.mark.parametrize('weights', ['auto', 'imagenet', 'none', '20260102-030405'])
+def test_weights_that_are_no_path_stay_as_they_are(tmp_path, weights):
+  (tmp_path / weights).write_text('a file of that name')
+  path = write(tmp_path, f'name: x\nmodel: {{weights: {weights}}}\n')
+  assert load_config(path, (), tmp_path).model.weights == weights
+
+
+def test_an_absolute_weights_path_and_one_from_home(tmp_path, monkeypatch):
+  monkeypatch.setenv('HOME', str(tmp_path / 'home'))
+  for given, expected in (
+    ('/a/b.weights.h5', '/a/b.weights.h5'),
+    ('~/b.weights.h5', f'{tmp_path}/home/b.weights.h5'),
+  ):
+    config = load_config(write(tmp_path, f'name: x\nmodel: {{weights: {given}}}\n'))
+    assert config.model.weights == expected
