@@ -15,6 +15,7 @@ help:
 	@echo 'make check      lint, types and the fast tests'
 	@echo 'make doctor     can this machine run Sightline?'
 	@echo 'make lock       resolve the requirements anew'
+	@echo 'make clean      remove the environment and what was built; runs and data stay'
 
 env:
 	@$(PYTHON) tools/environment.py
@@ -52,5 +53,6 @@ lock: env
 	$(LOCK) requirements/dev.in -o requirements/dev.txt
 	$(LOCK) requirements/bootstrap.in -o requirements/bootstrap.txt
 
+# What can be made again; runs and data are somebody's work.
 clean:
-	rm -rf .venv build runs data
+	rm -rf .venv build
