@@ -36,6 +36,7 @@ class Servable:
 
     Raises:
       ExportError: the folder holds no SavedModel that a session can load.
+      OSError: its variables cannot be read.
     """
     self.path = pathlib.Path(path)
     self.weights_sha256 = _hash_or_empty(self.path)

@@ -98,7 +98,8 @@ class EmbeddedServer:
     """Loads the newest version, then listens; returns when it answers.
 
     Raises:
-      ServingError: there is no version that can be served, or the port is taken.
+      ServingError: there is no version that can be read and served, or the port is
+        taken.
     """
     self.versions.poll()
     if not self.versions.ready:
@@ -144,8 +145,15 @@ class EmbeddedServer:
     self.stop()
 
   def _poll(self) -> None:
+    said = ''
     while not self._stop.wait(self._poll_seconds):
-      self.versions.poll()
+      try:
+        self.versions.poll()
+        said = ''
+      except Exception as error:  # noqa: BLE001 - else no later version would ever be seen
+        if str(error) != said:
+          _LOG.exception('Looking for a newer version failed; it is tried again.')
+        said = str(error)
 
   def _why_not_ready(self) -> str:
     failed = self.versions.status()

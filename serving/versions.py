@@ -74,9 +74,19 @@ class Versions:
     self._failed: dict[int, tuple[int, int]] = {}
 
   def poll(self) -> None:
-    """Looks once for the newest version, and puts it in service if it is another one."""
+    """Looks once for the newest version, and puts it in service if it is another one.
+
+    A version that cannot be loaded is no exception but a row of `status`.
+
+    Raises:
+      ServingError: files could not be read; the file system may come back, so that
+        the next call tries again.
+    """
     with self._polling:
-      found = complete_versions(self.base_path)
+      try:
+        found = complete_versions(self.base_path)
+      except OSError as error:
+        raise self._unreadable(self.base_path, error) from error
       if not found:
         return  # The last version stays in service, as in TensorFlow Serving.
       newest = max(found)
@@ -90,19 +100,32 @@ class Versions:
       try:
         servable = self._load(found[newest])
         self._prepare_or_close(servable)
+      except OSError as error:
+        self._set_status(VersionStatus(newest, END, 'Unavailable', str(error)))
+        raise self._unreadable(found[newest], error) from error
       except (ServingError, ExportError, tf.errors.OpError) as error:
         _LOG.error('Version %d was not put in service: %s', newest, error)
-        self._failed[newest] = stamp
-        self._set_status(VersionStatus(newest, END, _code(error), str(error)))
+        self._fail(newest, stamp, error)
+        return
+      except Exception as error:  # noqa: BLE001 - a defect of one version, not of the server
+        _LOG.exception('Version %d was not put in service.', newest)
+        self._fail(newest, stamp, error)
         return
       self._swap(_Loaded(newest, servable))
 
   def _prepare_or_close(self, servable: Servable) -> None:
     try:
       self._prepare(servable)
-    except (ServingError, ExportError, tf.errors.OpError):
+    except BaseException:
       servable.close()
       raise
+
+  def _fail(self, version: int, stamp: tuple[int, int], error: Exception) -> None:
+    self._failed[version] = stamp
+    self._set_status(VersionStatus(version, END, _code(error), str(error)))
+
+  def _unreadable(self, path: pathlib.Path, error: OSError) -> ServingError:
+    return ServingError(f'{path}: expected files that can be read. Received: {error}.')
 
   def _swap(self, loaded: _Loaded) -> None:
     with self._lock:

@@ -292,6 +292,44 @@ def test_a_version_that_cannot_run_never_replaces_one_that_can(
     assert answer.headers['x-model-version'] == '1'
 
 
+@pytest.mark.parametrize('error', [OSError(116, 'Stale file handle'), ValueError('unheard of')])
+def test_looking_for_versions_goes_on_after_a_failure(tmp_path, monkeypatch, caplog, error):
+  exports.write_affine_model(tmp_path / '1')
+  with EmbeddedServer(tmp_path, 'm', port=0, poll_seconds=0.02) as server:
+    looks = []
+
+    def fails(path):
+      looks.append(path)
+      raise error
+
+    with monkeypatch.context() as patch:
+      patch.setattr('serving.versions.complete_versions', fails)
+      deadline = time.monotonic() + 30
+      while len(looks) < 5 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert len(looks) >= 5
+    # Said once, not at each look.
+    assert [row.message for row in caplog.records if row.levelname == 'ERROR'] == [
+      'Looking for a newer version failed; it is tried again.'
+    ]
+    exports.write_affine_model(tmp_path / 'new', slope=10.0)
+    (tmp_path / 'new').rename(tmp_path / '2')
+    found = {}
+    while found.get('version') != '2' and time.monotonic() < deadline:
+      found = httpx.get(server.url + '/v1/models/m').json()['model_version_status'][0]
+      time.sleep(0.02)
+    assert found['version'] == '2'
+
+
+def test_a_base_path_that_cannot_be_read_is_an_error_at_the_start(tmp_path, monkeypatch):
+  def fails(path):
+    raise PermissionError(13, 'Permission denied', str(path))
+
+  monkeypatch.setattr('serving.versions.complete_versions', fails)
+  with pytest.raises(ServingError, match='Permission denied'):
+    EmbeddedServer(tmp_path, 'm', port=0).start()
+
+
 def test_nothing_to_serve_is_an_error_that_says_what_to_do(tmp_path, unservable_model):
   with pytest.raises(ServingError, match='sightline run'):
     EmbeddedServer(tmp_path, 'm', port=0).start()

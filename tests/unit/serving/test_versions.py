@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from schemas.errors import ServingError
+from serving.servable import Servable
 from serving.versions import VersionNotFoundError, Versions
 from tests.unit.serving import exports
 
@@ -96,4 +97,68 @@ def test_a_version_that_fails_is_tried_again_only_when_its_file_changes(base, af
   assert tries == ['1', '2', '2']
   with versions.use() as (number, _):
     assert number == 2
+  versions.close()
+
+
+def test_files_that_cannot_be_read_now_are_tried_again_and_the_old_version_stays(
+  base, affine_model
+):
+  broken = []
+
+  def load(path):
+    if path.name in broken:
+      raise PermissionError(13, 'Permission denied', str(path))
+    return Servable(path)
+
+  versions = Versions(base, load=load)
+  versions.poll()
+  shutil.copytree(affine_model, base / '2')
+  broken.append('2')
+  for _ in range(2):
+    with pytest.raises(ServingError, match='2: expected files that can be read. .*denied'):
+      versions.poll()
+  failed = versions.status()[0]
+  assert (failed.version, failed.state, failed.error_code) == (2, 'END', 'Unavailable')
+  with versions.use(1) as (_, servable):
+    assert answer(servable) == [3.0]
+  broken.clear()
+  versions.poll()
+  with versions.use(2):
+    pass
+  versions.close()
+
+
+def test_a_listing_that_fails_leaves_the_version_in_service(base, monkeypatch):
+  versions = Versions(base)
+  versions.poll()
+
+  def fails(path):
+    raise OSError(116, 'Stale file handle')
+
+  monkeypatch.setattr('serving.versions.complete_versions', fails)
+  with pytest.raises(ServingError, match='Stale file handle'):
+    versions.poll()
+  with versions.use(1) as (_, servable):
+    assert answer(servable) == [3.0]
+  versions.close()
+
+
+def test_a_defect_while_loading_is_a_failed_version_and_frees_what_was_loaded(base, affine_model):
+  loaded = []
+
+  def prepare(servable):
+    loaded.append(servable)
+    if servable.path.name == '2':
+      raise ValueError('unheard of')
+
+  versions = Versions(base, prepare=prepare)
+  versions.poll()
+  shutil.copytree(affine_model, base / '2')
+  versions.poll()
+  versions.poll()
+  assert [servable.path.name for servable in loaded] == ['1', '2']
+  failed = versions.status()[0]
+  assert (failed.version, failed.state, failed.error_message) == (2, 'END', 'unheard of')
+  with pytest.raises(tf.errors.CancelledError, match='closed'):
+    answer(loaded[1])
   versions.close()
