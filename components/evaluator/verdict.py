@@ -74,15 +74,7 @@ def judge(
     for slice_result in result.metric_validations_per_slice
     for reason in _refusals(slice_result)
   ]
-  reasons += [
-    f'No test image is in the slice {_slice_of_spec(spec)}, so its floor cannot be judged '
-    '(evaluate.slice_floors).'
-    for spec in result.missing_slices
-  ]
-  reasons += [
-    f'{key.name} was not measured, though a threshold asks for it.'
-    for key in result.missing_thresholds
-  ]
+  reasons += unmeasured(result)
   return Verdict(
     blessed,
     reasons,
@@ -127,6 +119,22 @@ def _refusals(slice_result):
       limit = threshold.value_threshold.lower_bound.value
       key = 'evaluate.min_accuracy' if name == 'all images' else 'evaluate.slice_floors'
       yield f'{metric} on {name} is {value:.4f}; at least {limit:.4f} is asked for ({key}).'
+
+
+def unmeasured(result) -> list[str]:
+  """Returns a sentence for each slice, and one for metrics, that TFMA did not find.
+
+  Args:
+    result: TFMA's ValidationResult; of metrics it says only whether one is missing.
+  """
+  reasons = [
+    f'No test image is in the slice {_slice_of_spec(spec)}, so its floor cannot be judged '
+    '(evaluate.slice_floors).'
+    for spec in result.missing_slices
+  ]
+  if result.missing_thresholds:
+    reasons.append('A metric was not measured, though a threshold asks for it.')
+  return reasons
 
 
 def slice_name(slice_key) -> str:
