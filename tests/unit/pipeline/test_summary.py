@@ -52,3 +52,12 @@ def test_rows_that_were_not_used_are_counted_and_their_list_is_named(empty):
   ) in summary.in_words(empty)
   empty['dataset']['quarantined'] = {}
   assert not any(line.startswith('quarantine') for line in summary.in_words(empty))
+
+
+def test_the_card_is_recorded_and_its_gaps_are_open_questions(tmp_path):
+  card = {'source': 'a field', 'owner': 'Ada', 'licence': 'CC0', 'access': 'all'}
+  config = build_config({'name': 'x', 'data': {'card': card}}, 'test', working_directory=tmp_path)
+  with runner.open_run(config) as run:
+    found = summary.collect(config, run)
+  assert found['card'] == {**card, 'freshness': ''}
+  assert found['open_questions'] == ['data.card.freshness is not filled in']
