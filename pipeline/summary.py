@@ -177,7 +177,7 @@ def _quarantined(summary: dict[str, Any]) -> list[str]:
   counts = ', '.join(f'{count} {reason}' for reason, count in reasons.items())
   listed = summary['paths']['quarantine']
   where = pathlib.Path(listed, quarantine.FILE_NAME) if listed else 'not recorded'
-  return [f'quarantine {sum(reasons.values())} rows were not used ({counts}); the list: {where}']
+  return [f'quarantine rows not used: {sum(reasons.values())} ({counts}); the list: {where}']
 
 
 def _outcome(run: runner.Run, verdict: dict, gates: dict, published: dict | None) -> str:

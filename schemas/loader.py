@@ -25,6 +25,8 @@ _PATHS = (
 )
 # How model.weights ends where it names a file without a folder.
 _WEIGHTS_FILE = '.weights.h5'
+# In a path, Beam's file systems read them as those of a shell's pattern.
+_PATTERN = set('*?[')
 # Prefixes of remote file systems that both TensorFlow and Beam can write here.
 _REMOTE = ('gs://',)
 
@@ -135,6 +137,12 @@ def _absolute_paths(tree: dict, base: pathlib.Path) -> None:
         'Compile for Kubeflow to run on gs://: sightline compile CONFIG --pipeline-root gs://...'
       )
     branch[key] = _absolute(text, base)
+    if (section, key) == ('run', 'root') and _PATTERN & set(branch[key]):
+      raise ConfigError(
+        f'run.root: expected a path without any of {" ".join(sorted(_PATTERN))}. '
+        f'Received: {branch[key]}. Beam takes them for a pattern and does not find what it '
+        'wrote. Name another folder: --set run.root=FOLDER'
+      )
 
 
 def _absolute_weights(tree: dict, base: pathlib.Path) -> None:

@@ -20,7 +20,8 @@ def config(tmp_path):
     {
       'name': 'tiny',
       'data': {'root': str(root / 'photos')},
-      'run': {'root': str(root / 'run')},
+      'run': {'root': str(tmp_path / 'a :cat: run')},
+      'publish': {'directory': str(root / 'serving')},
     },
     'test',
   )
@@ -43,7 +44,11 @@ def call(config, monkeypatch):
         collected(config, run)
         | {
           'outcome': summary.PUBLISHED,
-          'published': {'version': '5', 'directory': f'{config.run.root}/5', 'new': True},
+          'published': {
+            'version': '5',
+            'directory': f'{config.publish.directory}/tiny/5',
+            'new': True,
+          },
         }
       ),
     )
@@ -75,11 +80,12 @@ def test_an_answer_is_printed_recorded_and_0(call):
 
 def test_paths_are_printed_as_they_are(call, config):
   _, text, found = call(lambda *_: None)
-  root = str(config.run.root)
-  assert '[brackets] and :cat: here' in root
+  root, serving = str(config.run.root), f'{config.publish.directory}/tiny'
+  assert '[brackets] and :cat: here' in serving and ':cat:' in root
   assert f'summary    {root}/{found["run_id"]}/summary.json' in text
   assert f'library logs: {found["paths"]["log"]}' in text
-  assert f"sightline serve --directory '{root}/serving/tiny'" in text
+  assert f'model      {serving}/5' in text
+  assert f"sightline serve --directory '{serving}'" in text
 
 
 def test_a_model_that_does_not_answer_stays_published_and_is_code_1(call):

@@ -47,8 +47,7 @@ def test_rows_that_were_not_used_are_counted_and_their_list_is_named(empty):
   empty['dataset'] = {'dataset_sha256': 'abc', 'quarantined': {'duplicate': 2, 'undecodable': 1}}
   empty['paths']['quarantine'] = '/the/folder'
   assert (
-    'quarantine 3 rows were not used (2 duplicate, 1 undecodable); '
-    'the list: /the/folder/quarantine.csv'
+    'quarantine rows not used: 3 (2 duplicate, 1 undecodable); the list: /the/folder/quarantine.csv'
   ) in summary.in_words(empty)
   empty['dataset']['quarantined'] = {}
   assert not any(line.startswith('quarantine') for line in summary.in_words(empty))
