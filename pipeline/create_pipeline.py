@@ -34,8 +34,13 @@ from pipeline.code_fingerprint import fingerprint
 from schemas import features
 from schemas.config import Config
 
-# Named in full: Beam's default runner tries to download another engine first.
-BEAM_ARGS = ('--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner',)
+BEAM_ARGS = (
+  # Named in full: Beam's default runner tries to download another engine first.
+  '--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner',
+  # Its workers are this very process. Without an image's name TFX packs its own
+  # sources for them in every component, two seconds each.
+  '--sdk_container_image=none',
+)
 METADATA_FILE = 'metadata.sqlite'
 
 
