@@ -47,7 +47,10 @@ def test_overrides_win_and_their_paths_are_relative_to_the_working_directory(tmp
     ('- a\n- b', 'expected keys and values at the top'),
     ('name: [', 'expected YAML'),
     ('name: x\nrun: {root: "s3://bucket/x"}', 'TensorFlow has no file system'),
-    ('name: x\nrun: {root: "runs [old]/x"}', 'run.root: expected a path without any of * ? [. Received'),
+    (
+      'name: x\nrun: {root: "runs [old]/x"}',
+      'run.root: expected a path without any of * ? [. Received',
+    ),
     ('name: x\ndata: 3', 'data'),
   ],
 )
