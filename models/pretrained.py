@@ -89,15 +89,16 @@ def _load_imagenet(backbone: keras.Model, name: str) -> Loaded:
     source = getattr(keras.applications, row.imagenet)(
       include_top=False, weights='imagenet', input_shape=backbone.input_shape[1:]
     )
+  # Keras raises a plain Exception for a failed download.
   except Exception as error:
     raise WeightsError(
       f'model.weights: the ImageNet weights of {name} could not be fetched: '
       f'{_first_line(error)}. {_ALTERNATIVES}'
     ) from error
   # The normalisation stays that of the data set: Transform measured it.
-  pairs = list(zip(_weighted(source), _weighted(backbone), strict=True))
-  for from_layer, to_layer in pairs:
-    to_layer.set_weights(from_layer.get_weights())
+  pretrained = _weighted(source)
+  for layer_name, layer in _weighted(backbone).items():
+    layer.set_weights(pretrained[layer_name].get_weights())
   return Loaded('imagenet', f'ImageNet weights of keras.applications.{row.imagenet}')
 
 
@@ -136,12 +137,13 @@ def _check_saved_config(name: str, path: pathlib.Path) -> None:
       )
 
 
-def _weighted(model: keras.Model) -> list[keras.layers.Layer]:
-  return [
-    layer
-    for layer in model._flatten_layers(include_self=False, recursive=True)
+def _weighted(model: keras.Model) -> dict[str, keras.layers.Layer]:
+  """Returns the layers that weights are copied between, by the name that Keras' factory gives."""
+  return {
+    layer.name: layer
+    for layer in model._flatten_layers(include_self=False)
     if layer.weights and not isinstance(layer, keras.layers.Normalization | keras.Model)
-  ]
+  }
 
 
 def _first_line(error: BaseException) -> str:
