@@ -1,6 +1,5 @@
 """What a person gets wrong, through the command line: where, what, and what to do next."""
 
-import os
 import pathlib
 
 import pytest
@@ -115,7 +114,6 @@ def test_an_empty_split(experiment):
   assert 'val' in output and 'test' in output
 
 
-@pytest.mark.skipif(not hasattr(os, 'geteuid'), reason='needs POSIX permissions')
 def test_unwritable_output_folder(experiment):
   # A file where a folder has to be: that stops root, too.
   (experiment.folder / 'taken').write_text('')
