@@ -5,6 +5,9 @@ TRAIN = 'train'
 VAL = 'val'
 TEST = 'test'
 SPLITS = (TRAIN, VAL, TEST)
+# A set drawn from serving traffic, where data.production says that there is one: it is
+# scored beside test, and nothing is fitted to it.
+PRODUCTION = 'production'
 
 # Raw tf.Example. One row is one image.
 IMAGE = 'image/encoded'  # string, the file's bytes
@@ -19,9 +22,13 @@ CONTRAST = 'image/contrast'  # float, standard deviation of luma, 0..0.5
 SHARPNESS = 'image/sharpness'  # float, variance of the luma's Laplacian
 BYTES = 'image/bytes'  # int64, size of the encoded file
 LABEL = 'label'  # string
+LEAK = 'image/leak'  # string, one of LEAK_VALUES
 BRIGHTNESS_BUCKET = 'bucket/brightness'  # string, one of BRIGHTNESS_BUCKETS
 SIZE_BUCKET = 'bucket/size'  # string, one of SIZE_BUCKETS
 COLUMN_PREFIX = 'column/'  # string, any further column of the manifest
+
+# Whether a copy of the image, or a row of its group, stands in another split.
+LEAK_VALUES = ('yes', 'no')
 
 # TFMA makes one slice of each distinct value, so measurements are sliced by
 # buckets at fixed limits: (name, upper limit, exclusive).

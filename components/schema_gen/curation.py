@@ -16,6 +16,7 @@ _DOMAINS = {
   features.IMAGE_FORMAT: image_file.FORMATS,
   features.BRIGHTNESS_BUCKET: tuple(name for name, _ in features.BRIGHTNESS_BUCKETS),
   features.SIZE_BUCKET: tuple(name for name, _ in features.SIZE_BUCKETS),
+  features.LEAK: features.LEAK_VALUES,
 }
 # By definition; see schemas/features.py.
 _FLOAT_LIMITS = {

@@ -14,6 +14,7 @@ feature { name: "image/encoded" type: BYTES presence { min_fraction: 1 min_count
 feature { name: "image/id" type: BYTES domain: "image/id" presence { min_count: 1 }
   value_count { min: 1 max: 1 } }
 feature { name: "image/format" type: BYTES domain: "image/format" }
+feature { name: "image/leak" type: BYTES domain: "image/leak" }
 feature { name: "image/width" type: INT shape { dim { size: 1 } } }
 feature { name: "image/brightness" type: FLOAT shape { dim { size: 1 } } }
 feature { name: "bucket/size" type: BYTES string_domain { name: "bucket/size" value: "tiny" } }
@@ -22,6 +23,7 @@ feature { name: "label" type: BYTES domain: "label" }
 feature { name: "mine" type: BYTES domain: "mine" }
 string_domain { name: "image/id" value: "1f" }
 string_domain { name: "image/format" value: "PNG" }
+string_domain { name: "image/leak" value: "no" }
 string_domain { name: "column/site" value: "north" }
 string_domain { name: "label" value: "dog" value: "cat" }
 string_domain { name: "mine" value: "x" }
@@ -41,6 +43,7 @@ def test_only_rules_are_left_as_domains(curated):
     'image/encoded': 'image_domain',
     'image/id': None,
     'image/format': 'string_domain',
+    'image/leak': 'string_domain',
     'image/width': 'int_domain',
     'image/brightness': 'float_domain',
     'bucket/size': 'string_domain',
@@ -51,6 +54,7 @@ def test_only_rules_are_left_as_domains(curated):
   assert list(by_name['label'].string_domain.value) == ['cat', 'dog']
   assert list(by_name['bucket/size'].string_domain.value) == ['tiny', 'small', 'medium', 'large']
   assert set(by_name['image/format'].string_domain.value) == {'JPEG', 'PNG', 'GIF', 'BMP'}
+  assert list(by_name['image/leak'].string_domain.value) == ['yes', 'no']
   # What is not ours stays as it was.
   assert [domain.name for domain in schema.string_domain] == ['mine']
 
