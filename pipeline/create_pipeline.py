@@ -62,7 +62,7 @@ def create_pipeline(config: Config) -> Pipeline:
       'schemas', 'components.image_example_gen', 'models.decoder', 'models.image_file'
     ),
     # Kubeflow runs no driver of ours: whoever submits says which data it is.
-    **(_data_parameters() if kubeflow else {}),
+    **(_data_parameters(config) if kubeflow else {}),
   )
   examples = example_gen.outputs['examples']
   dataset = example_gen.outputs['dataset']
@@ -202,10 +202,10 @@ def _first_predictions(model: BaseChannel) -> Resolver:
   ).with_id('FirstPredictions')
 
 
-def _data_parameters() -> dict[str, data_types.RuntimeParameter]:
+def _data_parameters(config: Config) -> dict[str, data_types.RuntimeParameter]:
   return {
     'data_fingerprint': data_types.RuntimeParameter(name='data_fingerprint', ptype=str, default=''),
-    'span': data_types.RuntimeParameter(name='span', ptype=int, default=0),
+    'span': data_types.RuntimeParameter(name='span', ptype=int, default=config.data.span or 0),
   }
 
 

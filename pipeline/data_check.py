@@ -4,7 +4,7 @@ None of it is a parameter of ImageExampleGen, because a change in it changes no
 record and must not train anew.
 """
 
-from components.image_example_gen import manifest
+from components.image_example_gen import manifest, spans
 from schemas.config import DataConfig
 from schemas.errors import ConfigError
 
@@ -23,4 +23,4 @@ def check(data: DataConfig) -> None:
       f'is true. Received: nothing for {", ".join(missing)}. Write them into the config.'
     )
   if data.slice_columns and data.root is not None and data.root.is_dir():
-    manifest.open_manifest(data)
+    manifest.open_manifest(spans.at(data))

@@ -9,10 +9,11 @@ import os
 import pathlib
 from typing import Any
 
-from components.image_example_gen import quarantine
+from components.image_example_gen import quarantine, spans
 from components.serving_validator.gate import Gate
 from pipeline import runner
 from schemas.config import Config
+from schemas.errors import DataError
 
 FILE = 'summary.json'
 TEXT_FILE = 'summary.txt'
@@ -42,7 +43,6 @@ def collect(config: Config, run: runner.Run) -> dict[str, Any]:
   root = config.run.root
   assert root is not None
   candidate = verdict.get('candidate') or {}
-  images = pathlib.Path(str(config.data.root), 'images')
   assert config.publish.directory is not None
   return {
     'name': config.name,
@@ -80,7 +80,7 @@ def collect(config: Config, run: runner.Run) -> dict[str, Any]:
       'serving': str(config.publish.directory / config.model_name),
       'evaluation': _uri(artifacts, 'Evaluator', 'evaluation'),
       'manifest': _file(artifacts, 'ImageExampleGen', 'dataset', 'manifest.parquet'),
-      'images': str(images if images.is_dir() else config.data.root),
+      'images': str(_images(config, _artifact(artifacts, 'ImageExampleGen', 'examples'))),
       'quarantine': _uri(artifacts, 'ImageExampleGen', 'quarantine'),
       'curves': _file(artifacts, 'Trainer', 'model_run', 'curves.csv'),
     },
@@ -190,6 +190,17 @@ def _outcome(run: runner.Run, verdict: dict, gates: dict, published: dict | None
   if not gates.get('blessed'):
     return NOT_SERVABLE
   return PUBLISHED if published and published['new'] else UNCHANGED
+
+
+def _images(config: Config, examples) -> pathlib.Path:
+  """Returns the folder that the filenames of the run are relative to."""
+  root = config.data.root
+  assert root is not None  # the loader fills it in
+  try:
+    root = spans.at(config.data, examples.span if examples else None).root or root
+  except DataError:
+    pass  # the span is gone since; the run's own error says so
+  return root / 'images' if (root / 'images').is_dir() else root
 
 
 def _verdict_word(verdict: dict) -> str | None:

@@ -10,7 +10,7 @@ import os
 import pathlib
 import statistics
 
-from components.image_example_gen import manifest
+from components.image_example_gen import manifest, spans
 from schemas import features
 from schemas.config import DataConfig
 from schemas.errors import DataError
@@ -81,7 +81,8 @@ def survey(root: pathlib.Path | str) -> Survey:
       than two classes, or no file of the sample is an image.
   """
   root = pathlib.Path(root).expanduser().resolve()
-  source = manifest.open_manifest(DataConfig(root=root))
+  data = spans.at(DataConfig(root=root))
+  source = manifest.open_manifest(data)
   classes: collections.Counter[str] = collections.Counter()
   splits: collections.Counter[str] = collections.Counter()
   values: dict[str, set[str]] = {name: set() for name in source.columns}
@@ -109,7 +110,7 @@ def survey(root: pathlib.Path | str) -> Survey:
     columns={name: len(found) for name, found in values.items()},
     shorter_side=int(statistics.median(sides)),
     sampled=len(sides),
-    lock_folder=source.lock_folder,
+    lock_folder=data.lock.parent if data.lock else source.lock_folder,
   )
 
 

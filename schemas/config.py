@@ -66,6 +66,9 @@ class DataConfig(Node):
     None, description='write this bundled data set to root before the run'
   )
   labels: str = Field('labels.csv', description='the manifest, relative to root')
+  span: Annotated[int, Field(ge=0)] | None = Field(
+    None, description='which folder span-N of root is read; by default the latest'
+  )
   schema_path: pathlib.Path | None = Field(
     None, alias='schema', description='a curated schema.pbtxt; without one it is inferred'
   )

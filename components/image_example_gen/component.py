@@ -11,7 +11,8 @@ from components.image_example_gen import driver, executor
 from schemas.config import DataConfig
 
 # What changes no record must not train anew.
-_NO_PART_OF_THE_RECORDS = {'bundled', 'card', 'schema_path', 'slice_columns'}
+# The span is a parameter of its own, which the driver resolves.
+_NO_PART_OF_THE_RECORDS = {'bundled', 'card', 'schema_path', 'slice_columns', 'span'}
 
 
 class ImageExampleGenSpec(types.ComponentSpec):
@@ -71,7 +72,8 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
       data_fingerprint: str or RuntimeParameter, taken as it is; for engines that
         run no drivers. By default the driver computes it from manifest, images
         and split lock.
-      span: int or RuntimeParameter; by default 0.
+      span: int or RuntimeParameter; by default data.span, or the latest that the
+        driver finds.
     """
     spec = ImageExampleGenSpec(
       **{
@@ -79,7 +81,7 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
         keys.STATE_DIR: state_dir,
         keys.CODE_FINGERPRINT: code_fingerprint,
         keys.DATA_FINGERPRINT: data_fingerprint,
-        keys.SPAN: span,
+        keys.SPAN: data.span if span is None else span,
         keys.EXAMPLES: types.Channel(type=standard_artifacts.Examples),
         keys.QUARANTINE: types.Channel(type=components.Quarantine),
         keys.DATASET: types.Channel(type=components.Dataset),

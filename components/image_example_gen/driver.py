@@ -12,7 +12,7 @@ from tfx.orchestration.portable import data_types as portable_data_types
 from tfx.proto.orchestration import driver_output_pb2
 
 from components.image_example_gen import component_keys as keys
-from components.image_example_gen import fingerprint, lock
+from components.image_example_gen import fingerprint, lock, spans
 from components.image_example_gen.lineage import Lineage
 from components.image_example_gen.manifest import open_manifest
 from schemas.config import DataConfig
@@ -34,13 +34,21 @@ class Driver(base_driver.BaseDriver, ir_base_driver.BaseDriver):
   ) -> dict[str, Any]:
     """Fills in `data_fingerprint` and `span`, where they were not given."""
     del pipeline_info, component_info
+    data = DataConfig.model_validate_json(exec_properties[keys.CONFIG])
+    wanted = exec_properties.get(keys.SPAN)
+    try:
+      span = spans.resolve(data.model_copy(update={'span': wanted}))
+      data = spans.at(data, span)
+    except DataError as error:
+      # The executor complains in its turn, and the run records it.
+      exec_properties[keys.DATA_FINGERPRINT] = _digest([str(error)])
+      exec_properties[keys.SPAN] = wanted or 0
+      return exec_properties
+    exec_properties[keys.SPAN] = span
     if not exec_properties.get(keys.DATA_FINGERPRINT):
       exec_properties[keys.DATA_FINGERPRINT] = data_fingerprint(
-        DataConfig.model_validate_json(exec_properties[keys.CONFIG]),
-        pathlib.Path(exec_properties[keys.STATE_DIR]),
+        data, pathlib.Path(exec_properties[keys.STATE_DIR])
       )
-    if exec_properties.get(keys.SPAN) is None:
-      exec_properties[keys.SPAN] = 0
     return exec_properties
 
   def run(
@@ -64,7 +72,7 @@ def data_fingerprint(data: DataConfig, state: pathlib.Path) -> str:
   """Hashes manifest, images and the lock that the split began with.
 
   Args:
-    data: where they lie.
+    data: where they lie; the folder of the span.
     state: the folder of what is remembered between runs.
 
   Returns:

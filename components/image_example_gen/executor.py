@@ -14,7 +14,7 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 
 from components.image_example_gen import component_keys as keys
-from components.image_example_gen import ingest
+from components.image_example_gen import ingest, spans
 from schemas import features
 from schemas.config import DataConfig
 
@@ -34,7 +34,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
       DataError: the data cannot be used.
     """
     del input_dict
-    data = DataConfig.model_validate_json(exec_properties[keys.CONFIG])
+    span = exec_properties.get(keys.SPAN) or 0
+    data = spans.at(DataConfig.model_validate_json(exec_properties[keys.CONFIG]), span)
     examples = artifact_utils.get_single_instance(output_dict[keys.EXAMPLES])
     dataset = artifact_utils.get_single_instance(output_dict[keys.DATASET])
     state = pathlib.Path(exec_properties[keys.STATE_DIR])
@@ -57,7 +58,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
       _put(outputs.quarantine, artifact_utils.get_single_uri(output_dict[keys.QUARANTINE]))
       _put(outputs.dataset, dataset.uri)
     examples.split_names = artifact_utils.encode_split_names(list(features.SPLITS))
-    examples.span = exec_properties.get(keys.SPAN) or 0
+    examples.span = span
     # Readers tell by the suffix whether a file is compressed; TFX knows this one name.
     examples_utils.set_file_format(examples, 'tfrecords_gzip')
     examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
