@@ -35,11 +35,13 @@ def test_artifacts_are_described_and_tfx_reads_the_records(good_data, outputs, t
   context = executor.Executor.Context(
     beam_pipeline_args=[FN_API], tmp_dir=str(tmp_path / 'tmp'), unique_id='1'
   )
+  (tmp_path / 'spans').mkdir()
+  good_data.rename(tmp_path / 'spans' / 'span-3')
   executor.Executor(context).Do(
     {},
     outputs,
     {
-      keys.CONFIG: DataConfig(root=good_data).model_dump_json(by_alias=True),
+      keys.CONFIG: DataConfig(root=tmp_path / 'spans').model_dump_json(by_alias=True),
       keys.STATE_DIR: str(tmp_path / 'state'),
       keys.CODE_FINGERPRINT: 'code',
       keys.DATA_FINGERPRINT: 'given',
