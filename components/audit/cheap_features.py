@@ -14,7 +14,7 @@ _GREY_SIDE = 8
 # Dalal and Triggs, "Histograms of oriented gradients", 2005: 9 bins over 180 degrees.
 _DIRECTIONS = 9
 _CELLS = 4
-_CELL = np.repeat(np.arange(_CELLS), SIDE // _CELLS)[1:-1]
+_CELL: np.ndarray = np.repeat(np.arange(_CELLS), SIDE // _CELLS)[1:-1]
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 # Contrast below this share of the scale is taken for noise and not blown up.
 _NOISE = 0.2
@@ -81,7 +81,7 @@ def _gradients(luma: np.ndarray) -> np.ndarray:
 def _histograms(bins: np.ndarray, count: int, weights: np.ndarray | None = None) -> np.ndarray:
   """Sums per image: bins int [n, h, w] with values below `count`; float32 [n, count]."""
   images = len(bins)
-  first = np.arange(images, dtype=np.int64)[:, None] * count
+  first: np.ndarray = np.arange(images, dtype=np.int64)[:, None] * count
   flat = (bins.reshape(images, -1) + first).ravel()
   sums = np.bincount(flat, None if weights is None else weights.ravel(), images * count)
   return sums.reshape(images, count).astype(np.float32)

@@ -22,7 +22,7 @@ def assign(labels: np.ndarray, clusters: np.ndarray, seed: int, count: int = FOL
     int8 [n], the fold of each image.
   """
   order = np.random.default_rng(seed).permutation(len(labels))
-  result = np.zeros(len(labels), np.int8)
+  result: np.ndarray = np.zeros(len(labels), np.int8)
   taken = [[0] * count for _ in range(int(labels.max()) + 1)] if len(labels) else []
   totals = [0] * count
 
@@ -70,7 +70,7 @@ def training_rows(
   by_class = np.argsort(labels[shuffled], kind='stable')
   ordered = labels[shuffled][by_class]
   firsts = np.searchsorted(ordered, ordered)
-  rank = np.empty(len(shuffled), np.int64)
+  rank: np.ndarray = np.empty(len(shuffled), np.int64)
   rank[by_class] = np.arange(len(shuffled)) - firsts
   wanted = rank < at_least
   spare = max(limit - int(wanted.sum()), 0)

@@ -69,7 +69,7 @@ def find(images: Images) -> list[Outlier]:
 
 def _without_content(images: Images) -> Iterator[Outlier]:
   # The end of the scale at which an image lies, and how far it strays from it.
-  reach = 2 * images.contrast
+  reach: np.ndarray = 2 * images.contrast
   for code, outside, value, limit, words in (
     (BLACK, images.brightness + reach, images.brightness, _DARK, 'at most'),
     (WHITE, 1 - images.brightness + reach, images.brightness, _BRIGHT, 'at least'),
@@ -84,9 +84,13 @@ def _without_content(images: Images) -> Iterator[Outlier]:
         f'counts as {code}',
       )
   for position in np.flatnonzero(images.contrast < _FLAT):
-    value = float(images.contrast[position])
+    contrast = float(images.contrast[position])
     yield Outlier(
-      int(position), BLANK, value, _FLAT, f'contrast {value:.4f}; below {_FLAT:g} nothing shows'
+      int(position),
+      BLANK,
+      contrast,
+      _FLAT,
+      f'contrast {contrast:.4f}; below {_FLAT:g} nothing shows',
     )
 
 
@@ -122,7 +126,7 @@ def _blurred(images: Images) -> Iterator[Outlier]:
   measured = np.minimum(images.width, images.height) >= 3
   power = np.log10(np.maximum(images.sharpness, _NO_SHARPNESS))
   limits = np.full(len(images), _lower_limit(power[measured]))
-  by = np.full(len(images), 'the data set', object)
+  by: np.ndarray = np.full(len(images), 'the data set', object)
   labels = np.array(images.label, object)
   for label in sorted(set(images.label)):
     own = measured & (labels == label)

@@ -69,7 +69,7 @@ def find(
   judged, unjudged = _judged(labels, clusters)
   score = np.full(len(labels), np.nan)
   suggestion = np.full(len(labels), -1)
-  flagged = np.zeros(len(labels), bool)
+  flagged: np.ndarray = np.zeros(len(labels), bool)
   classes, dense = np.unique(labels[judged], return_inverse=True)
   if len(classes) < 2:
     return Suspects(score, suggestion, flagged, float('nan'), 0, sorted(set(labels.tolist())))
@@ -112,7 +112,7 @@ def _out_of_fold(
   count = int(labels.max()) + 1
   limit = min(max(_LIMIT, _LIMIT_A_CLASS * count), _MOST)
   fold_of = folds.assign(labels, clusters, seed)
-  result = np.zeros((len(judged), count))
+  result: np.ndarray = np.zeros((len(judged), count))
   for fold in range(folds.FOLDS):
     held_out = np.flatnonzero(fold_of == fold)
     rows = folds.training_rows(labels, np.flatnonzero(fold_of != fold), limit, _AT_LEAST, seed)

@@ -18,14 +18,14 @@ class Shortage(NamedTuple):
   Attributes:
     code: FEW_IMAGES, FEW_IN_CLASS or EMPTY_IN_SPLIT.
     label: the class; '' for the whole data set.
-    count: how many images there are.
+    images: how many there are.
     limit: how many there should be at least.
     text: a sentence.
   """
 
   code: str
   label: str
-  count: int
+  images: int
   limit: int
   text: str
 

@@ -15,9 +15,14 @@ def test_counts_and_shares_of_a_class_and_split(make_images):
 def test_too_few_images_are_told_with_their_count(make_images):
   images = make_images(['fig'] * 980 + ['pear'] * 19, split=['train', 'val', 'test'] * 333)
   first, second = volume.shortages(images, volume.by_class(images))
-  assert (first.code, first.count, first.limit) == ('few_images', 999, 1000)
+  assert (first.code, first.images, first.limit) == ('few_images', 999, 1000)
   assert '999 images' in first.text
-  assert (second.code, second.label, second.count, second.limit) == ('few_in_class', 'pear', 19, 20)
+  assert (second.code, second.label, second.images, second.limit) == (
+    'few_in_class',
+    'pear',
+    19,
+    20,
+  )
   assert second.text == 'class pear: 19 images, below 20.'
 
 
