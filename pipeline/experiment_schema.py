@@ -35,6 +35,7 @@ def schema_text(labels: Iterable[str], columns: Iterable[str]) -> str:
       features.IMAGE_ID,
       features.IMAGE_PATH,
       features.IMAGE_FORMAT,
+      features.LEAK,
       features.LABEL,
       features.BRIGHTNESS_BUCKET,
       features.SIZE_BUCKET,

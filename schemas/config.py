@@ -81,6 +81,10 @@ class DataConfig(Node):
   slice_columns: tuple[str, ...] = Field(
     (), description='further columns of the manifest whose values the Evaluator slices by'
   )
+  production: bool = Field(
+    False,
+    description="true: rows whose split is 'production' are scored beside test, never trained on",
+  )
   split: SplitConfig = SplitConfig()
   card: CardConfig = CardConfig()
 

@@ -14,8 +14,7 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 
 from components.image_example_gen import component_keys as keys
-from components.image_example_gen import ingest, spans
-from schemas import features
+from components.image_example_gen import ingest, manifest, spans
 from schemas.config import DataConfig
 
 
@@ -38,12 +37,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     data = spans.at(DataConfig.model_validate_json(exec_properties[keys.CONFIG]), span)
     examples = artifact_utils.get_single_instance(output_dict[keys.EXAMPLES])
     dataset = artifact_utils.get_single_instance(output_dict[keys.DATASET])
+    splits = manifest.splits(data)
     state = pathlib.Path(exec_properties[keys.STATE_DIR])
     state.mkdir(parents=True, exist_ok=True)
     # The artifacts may lie in a bucket, where only whole files can be put.
     with tempfile.TemporaryDirectory(prefix='outputs-', dir=state) as folder:
       outputs = ingest.Outputs(
-        examples={name: os.path.join(examples.uri, f'Split-{name}') for name in features.SPLITS},
+        examples={name: os.path.join(examples.uri, f'Split-{name}') for name in splits},
         quarantine=pathlib.Path(folder, keys.QUARANTINE),
         dataset=pathlib.Path(folder, keys.DATASET),
       )
@@ -57,7 +57,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
       )
       _put(outputs.quarantine, artifact_utils.get_single_uri(output_dict[keys.QUARANTINE]))
       _put(outputs.dataset, dataset.uri)
-    examples.split_names = artifact_utils.encode_split_names(list(features.SPLITS))
+    examples.split_names = artifact_utils.encode_split_names(list(splits))
     examples.span = span
     # Readers tell by the suffix whether a file is compressed; TFX knows this one name.
     examples_utils.set_file_format(examples, 'tfrecords_gzip')

@@ -5,23 +5,29 @@ import pathlib
 import tempfile
 from typing import NamedTuple
 
-from components.image_example_gen import fingerprint, lineage, lock, passes, quarantine, split
+import numpy as np
+
+from components.image_example_gen import (
+  allocation,
+  dataset_summary,
+  exact_copies,
+  findings,
+  fingerprint,
+  lineage,
+  lock,
+  passes,
+  quarantine,
+  split,
+)
+from components.image_example_gen.descriptions import Descriptions
 from components.image_example_gen.index import Index
 from components.image_example_gen.manifest import Manifest, open_manifest
-from schemas import features
 from schemas.config import DataConfig
 from schemas.errors import DataError
 
 MANIFEST_FILE = 'manifest.parquet'
 SUMMARY_FILE = 'dataset.json'
-# Below these, figures on val and test swing by several points from split to split.
-FEW_IMAGES = 1000
-FEW_IMAGES_A_CLASS = 20
-ROLES = {
-  features.TRAIN: 'fits the weights, the vocabulary and the pixel statistics',
-  features.VAL: 'early stopping, calibration, thresholds',
-  features.TEST: 'the verdict; never seen in training',
-}
+THUMBNAILS_FILE = 'thumbnails.npy'
 _NAMED_FILES = 5
 
 
@@ -31,7 +37,7 @@ class Outputs(NamedTuple):
   Attributes:
     examples: of each split; by Beam, so they may lie in a bucket.
     quarantine: gets quarantine.csv.
-    dataset: gets manifest.parquet and dataset.json.
+    dataset: gets manifest.parquet, thumbnails.npy, findings.csv and dataset.json.
   """
 
   examples: dict[str, str]
@@ -67,10 +73,12 @@ def ingest(
   with tempfile.TemporaryDirectory(prefix='ingest-', dir=state) as folder:
     work = pathlib.Path(folder)
     index = Index(work / 'index.sqlite3', data.split.seed)
+    descriptions = Descriptions(work)
     try:
       for found in passes.inspect_all(manifest, work, make_pipeline):
-        index.add(found)
-      index.set_copies_aside()
+        index.add(found, descriptions)
+      index.fix(lock.read(lock.lock_path(data, manifest)))
+      exact_copies.set_aside(index.connection)
       _check_bad_rows(index, manifest, data, state)
       tallies = _split(index, manifest, data, state, data_fingerprint)
       quarantine.write(outputs.quarantine, index.findings())
@@ -84,14 +92,29 @@ def ingest(
           f'{len(changed)} of the images. Wait until nothing writes to {manifest.images}, and '
           'run again.'
         )
-      summary = _summary(index, manifest, data, tallies)
+      findings.write(outputs.dataset, findings.collect(index.connection))
+      _write_thumbnails(outputs.dataset / THUMBNAILS_FILE, index, descriptions)
+      summary = dataset_summary.summarise(index, manifest, data, tallies)
     finally:
+      descriptions.close()
       index.close()
   # What an earlier run left behind when it failed is mended.
   (state / quarantine.FILE_NAME).unlink(missing_ok=True)
   text = json.dumps(summary, indent=2, ensure_ascii=False) + '\n'
   (outputs.dataset / SUMMARY_FILE).write_text(text, encoding='utf-8')
   return summary
+
+
+def _write_thumbnails(path: pathlib.Path, index: Index, descriptions: Descriptions) -> None:
+  """Writes uint8 [images, 32, 32, 3], in the order of manifest.parquet."""
+  shape = (index.accepted, *descriptions.thumbnail(0).shape)
+  # One after another: a file that is mapped into memory counts as memory.
+  with open(path, 'wb') as stream:
+    np.lib.format.write_array_header_1_0(
+      stream, {'descr': '|u1', 'fortran_order': False, 'shape': shape}
+    )
+    for position in index.thumbnail_positions():
+      stream.write(descriptions.thumbnail(position).tobytes())
 
 
 def _check_bad_rows(
@@ -102,7 +125,7 @@ def _check_bad_rows(
       f'{manifest.name}: expected one row an image. Received: no rows. '
       'Add a row with filename and label for each image.'
     )
-  bad = _bad_count(index)
+  bad = dataset_summary.bad_count(index)
   if bad <= data.max_bad_fraction * index.rows:
     return
   # TFX removes the output folders of a run that failed.
@@ -132,14 +155,13 @@ def _split(
   index: Index, manifest: Manifest, data: DataConfig, state: pathlib.Path, data_fingerprint: str
 ) -> dict[str, split.Tally]:
   path = lock.lock_path(data, manifest)
-  index.lock(lock.read(path))
-  tallies = index.assign(data.split)
+  tallies = allocation.assign(index, data.split)
   if len(tallies) < 2:
     raise DataError(
       f'{manifest.name}: expected at least two classes. Received: '
       f'{", ".join(map(repr, tallies)) or "no usable image"}. Add images of another class.'
     )
-  counts = index.counts()
+  counts = index.counts(manifest.splits)
   split.check_splits({name: sum(classes.values()) for name, classes in counts.items()}, data.split)
   _check_classes(split.without_train(counts), index, manifest, path)
   lock.write(path, index.locked())
@@ -170,78 +192,3 @@ def _check_classes(
     f'{lock_path}.'
   )
   raise DataError('\n'.join(lines))
-
-
-def _bad_count(index: Index) -> int:
-  return sum(
-    count for reason, count in index.reasons().items() if reason not in quarantine.HARMLESS
-  )
-
-
-def _summary(
-  index: Index, manifest: Manifest, data: DataConfig, tallies: dict[str, split.Tally]
-) -> dict:
-  total = fingerprint.RowSum()
-  for image, name in index.images():
-    total.add(
-      [
-        image.row.filename,
-        image.row.label,
-        name,
-        list(zip(manifest.columns, image.row.columns, strict=True)),
-        image.image_id,
-      ]
-    )
-  counts = index.counts()
-  images = sum(tally.total for tally in tallies.values())
-  bad = _bad_count(index)
-  return {
-    'dataset_sha256': total.hexdigest(),
-    'manifest_sha256': manifest.sha256(),
-    'manifest': data.labels if manifest.path else None,
-    'rows': index.rows,
-    'images': images,
-    'classes': list(tallies),
-    'columns': list(manifest.columns),
-    'splits': {name: sum(counts[name].values()) for name in features.SPLITS},
-    'counts': counts,
-    'roles': ROLES,
-    'split': data.split.model_dump(),
-    'bad': {'count': bad, 'fraction': bad / index.rows, 'limit': data.max_bad_fraction},
-    'quarantined': index.reasons(),
-    'warnings': _warnings(tallies, images),
-  }
-
-
-def _warnings(tallies: dict[str, split.Tally], images: int) -> list[str]:
-  warnings = []
-  if images < FEW_IMAGES:
-    warnings.append(f'{images} images; below {FEW_IMAGES} the figures on val and test are rough.')
-  few = [label for label, tally in tallies.items() if tally.total < FEW_IMAGES_A_CLASS]
-  if few:
-    warnings.append(
-      f'{len(few)} of {len(tallies)} classes have fewer than {FEW_IMAGES_A_CLASS} '
-      f'images: {_listed(few)}.'
-    )
-  small = split.small_classes(tallies)
-  if small:
-    warnings.append(
-      f'{len(small)} classes have fewer than {split.SMALLEST_SPLIT_CLASS} images; '
-      f'all of them are in train, so nothing judges these classes: '
-      f'{_listed(small)}.'
-    )
-  folded: dict[str, list[str]] = {}
-  for label in tallies:
-    folded.setdefault(' '.join(label.casefold().split()), []).append(label)
-  for labels in folded.values():
-    if len(labels) > 1:
-      warnings.append(
-        'labels that differ by case or blanks alone are taken as different classes: '
-        f'{_listed(labels)}.'
-      )
-  return warnings
-
-
-def _listed(names: list[str]) -> str:
-  shown = ', '.join(map(repr, names[:_NAMED_FILES]))
-  return shown if len(names) <= _NAMED_FILES else f'{shown} and {len(names) - _NAMED_FILES} more'

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from components.image_example_gen import measurements, quarantine
+from components.image_example_gen import measurements, perceptual, quarantine
 from components.image_example_gen.manifest import FileError, Manifest, Row
 from models import decoder, image_file
 
@@ -26,6 +26,8 @@ class Inspected(NamedTuple):
     height: pixels.
     bytes: size of the file.
     measured: of the decoded pixels.
+    personal: codes of personal data that the file holds and its record does not.
+    description: of the decoded pixels, by which copies are found.
   """
 
   row: Row
@@ -35,6 +37,8 @@ class Inspected(NamedTuple):
   height: int = 0
   bytes: int = 0
   measured: measurements.Measurements = measurements.Measurements(0.0, 0.0, 0.0)
+  personal: tuple[str, ...] = ()
+  description: perceptual.Description | None = None
 
 
 def inspect_row(manifest: Manifest, row: Row) -> Inspected:
@@ -65,6 +69,7 @@ def inspect_row(manifest: Manifest, row: Row) -> Inspected:
     pixels.shape[0],
     len(data),
     measurements.measure(pixels),
+    description=perceptual.describe(pixels),
   )
 
 

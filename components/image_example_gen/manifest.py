@@ -43,10 +43,12 @@ class Row(NamedTuple):
       the file's place in the sorted list.
     filename: relative to the image folder, as written.
     label: without surrounding blanks.
-    split: train, val, test, or '' where the manifest leaves it open.
+    split: train, val, test, production, or '' where the manifest leaves it open.
     columns: values of the manifest's further columns, '' where blank.
     reason: '' or why the row itself cannot be used.
     detail: the same in words.
+    decision: what a reviewer decided about the file, joined by '+'; '' for nothing.
+    group: the group that a reviewer put it into; '' for none.
   """
 
   number: int
@@ -56,6 +58,8 @@ class Row(NamedTuple):
   columns: tuple[str, ...] = ()
   reason: str = ''
   detail: str = ''
+  decision: str = ''
+  group: str = ''
 
 
 class FileError(DataError):
@@ -79,12 +83,14 @@ class Manifest:
     images: the folder that filenames are relative to.
     path: of the CSV; None where folders are the classes.
     columns: names of the further columns.
+    splits: that a row may name.
   """
 
   root: pathlib.Path
   images: pathlib.Path
   path: pathlib.Path | None
   columns: tuple[str, ...]
+  splits: tuple[str, ...] = features.SPLITS
 
   @property
   def name(self) -> str:
@@ -161,9 +167,8 @@ class Manifest:
           f'UTF-8. Received: {error}. Save the file as CSV UTF-8.'
         ) from error
 
-  @staticmethod
   def _csv_row(
-    number: int, cells: list[str], width: int, positions: dict[str, int], further: list[int]
+    self, number: int, cells: list[str], width: int, positions: dict[str, int], further: list[int]
   ) -> Row:
     padded = cells + [''] * (width - len(cells))
     row = Row(
@@ -181,13 +186,14 @@ class Manifest:
       return row._replace(reason=BLANK_FILENAME, detail='the filename is blank.')
     if not row.label:
       return row._replace(reason=BLANK_LABEL, detail='the label is blank.')
-    if row.split and row.split not in features.SPLITS:
+    if row.split and row.split not in self.splits:
       return row._replace(
         split='',
         reason=UNKNOWN_SPLIT,
         detail=(
-          f'expected one of {", ".join(features.SPLITS)} or a blank as split. '
+          f'expected one of {", ".join(self.splits)} or a blank as split. '
           f'Received: {row.split!r}.'
+          + (' Set data.production to true for it.' if row.split == features.PRODUCTION else '')
         ),
       )
     return row
@@ -207,6 +213,11 @@ class Manifest:
         )
 
 
+def splits(data: DataConfig) -> tuple[str, ...]:
+  """Returns the splits that the data may have."""
+  return (*features.SPLITS, features.PRODUCTION) if data.production else features.SPLITS
+
+
 def open_manifest(data: DataConfig) -> Manifest:
   """Finds the list of images and checks its columns.
 
@@ -223,11 +234,11 @@ def open_manifest(data: DataConfig) -> Manifest:
   images = root / _IMAGES if (root / _IMAGES).is_dir() else root
   path = root / data.labels
   if path.is_file():
-    return Manifest(root, images, path, _further_columns(path, data.slice_columns))
+    return Manifest(root, images, path, _further_columns(path, data.slice_columns), splits(data))
   if data.labels == _DEFAULT_LABELS and _class_folders(images):
     if data.slice_columns:
       raise _unknown_slice_column(data.slice_columns[0], str(images), ())
-    return Manifest(root, images, None, ())
+    return Manifest(root, images, None, (), splits(data))
   raise DataError(
     f'{path}: expected a CSV with the columns {FILENAME},{LABEL}. Received: no such file'
     f'{"" if data.labels != _DEFAULT_LABELS else f", and no class folders in {images}"}. '

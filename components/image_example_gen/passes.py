@@ -19,7 +19,8 @@ from components.image_example_gen import inspection, parallel, records
 from components.image_example_gen.inspection import Inspected
 from components.image_example_gen.manifest import FileError, Manifest, Row
 from components.image_example_gen.measurements import Measurements
-from schemas import features
+from components.image_example_gen.perceptual import Description
+from components.image_example_gen.records import Accepted
 
 # Rows a group: some thousand bytes of rows, and enough work for all cores.
 ROW_GROUP = 256
@@ -33,6 +34,8 @@ _ROW_SCHEMA = pa.schema(
     ('columns', pa.list_(pa.string())),
     ('reason', pa.string()),
     ('detail', pa.string()),
+    ('decision', pa.string()),
+    ('group', pa.string()),
   ]
 )
 _FOUND_SCHEMA = pa.schema(
@@ -44,6 +47,13 @@ _FOUND_SCHEMA = pa.schema(
     ('height', pa.int64()),
     ('bytes', pa.int64()),
     ('measured', pa.list_(pa.float64())),
+    ('personal', pa.list_(pa.string())),
+    ('pixel_id', pa.string()),
+    ('hashes', pa.binary()),
+    ('quality', pa.int64()),
+    ('side', pa.int64()),
+    ('signature', pa.binary()),
+    ('thumbnail', pa.binary()),
   ]
 )
 
@@ -75,13 +85,13 @@ def inspect_all(
 def write_manifest(
   path: pathlib.Path,
   manifest: Manifest,
-  images: Iterator[tuple[Inspected, str]],
+  images: Iterator[Accepted],
 ) -> int:
   """Writes manifest.parquet and returns its number of row groups."""
   return _write_groups(
     path,
     records.parquet_schema(manifest.columns),
-    (records.to_row(image, manifest.columns, name) for image, name in images),
+    (records.to_row(image, manifest.columns) for image in images),
   )
 
 
@@ -114,11 +124,11 @@ def write_examples(
     examples = (
       pipeline
       | _groups(groups)
-      | 'Read' >> beam.ParDo(_Read(manifest, accepted, work)).with_outputs(*features.SPLITS)
+      | 'Read' >> beam.ParDo(_Read(manifest, accepted, work)).with_outputs(*folders)
     )
-    for name in features.SPLITS:
+    for name, folder in folders.items():
       _ = examples[name] | f'Write[{name}]' >> beam.io.WriteToTFRecord(
-        os.path.join(folders[name], 'data_tfrecord'), file_name_suffix='.tfrecord', num_shards=0
+        os.path.join(folder, 'data_tfrecord'), file_name_suffix='.tfrecord', num_shards=0
       )
   return [
     name
@@ -208,10 +218,23 @@ def _found_path(work: pathlib.Path, group: int) -> pathlib.Path:
 
 def _to_found(image: Inspected) -> dict:
   fields = image._asdict()
-  return {**fields.pop('row')._asdict(), **fields, 'measured': list(image.measured)}
+  description = fields.pop('description')
+  return {
+    **fields.pop('row')._asdict(),
+    **fields,
+    'measured': list(image.measured),
+    'personal': list(image.personal),
+    **(description._asdict() if description else dict.fromkeys(Description._fields)),
+  }
 
 
 def _from_found(found: dict) -> Inspected:
   row = Row(*(found.pop(name) for name in Row._fields))
-  measured = Measurements(*found.pop('measured'))
-  return Inspected(row._replace(columns=tuple(row.columns)), measured=measured, **found)
+  description = Description(*(found.pop(name) for name in Description._fields))
+  return Inspected(
+    row._replace(columns=tuple(row.columns)),
+    measured=Measurements(*found.pop('measured')),
+    personal=tuple(found.pop('personal')),
+    description=description if description.pixel_id else None,
+    **found,
+  )

@@ -8,13 +8,15 @@ from typing import NamedTuple
 FILE_NAME = 'quarantine.csv'
 COLUMNS = ('row', 'filename', 'reason', 'detail')
 
-# A copy under the same label costs nothing, so it does not count as bad.
+# What costs nothing, or was decided so, does not count as bad.
 DUPLICATE = 'duplicate'
+LEAK = 'leak'
+DROPPED = 'dropped'
 LABEL_CONFLICT = 'label_conflict'
 UNDECODABLE = 'undecodable'
 UNREADABLE = 'unreadable'
 TOO_MANY_BYTES = 'too_many_bytes'
-HARMLESS = (DUPLICATE,)
+HARMLESS = (DUPLICATE, LEAK, DROPPED)
 
 
 class Finding(NamedTuple):

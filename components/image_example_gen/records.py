@@ -1,6 +1,7 @@
 """One row of manifest.parquet and its file as a tf.Example."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import pyarrow as pa
 import tensorflow as tf
@@ -11,6 +12,10 @@ from schemas import features
 # Columns of manifest.parquet that are in no record.
 ROW = 'row'
 SPLIT = 'split'
+PIXEL_ID = 'pixel_id'
+CLUSTER = 'cluster'
+LEAK = 'leak'
+DECISION = 'decision'
 # Feature key by column of manifest.parquet; further columns stand under their
 # feature key, column/<name>.
 STRINGS = {
@@ -18,6 +23,7 @@ STRINGS = {
   'image_id': features.IMAGE_ID,
   'label': features.LABEL,
   'format': features.IMAGE_FORMAT,
+  LEAK: features.LEAK,
   features.BRIGHTNESS_BUCKET: features.BRIGHTNESS_BUCKET,
   features.SIZE_BUCKET: features.SIZE_BUCKET,
 }
@@ -28,6 +34,26 @@ FLOATS = {
   'contrast': features.CONTRAST,
   'sharpness': features.SHARPNESS,
 }
+
+
+class Accepted(NamedTuple):
+  """An image that is used, and what was decided about it.
+
+  Attributes:
+    image: what pass 1 found, without its description.
+    split: its split.
+    pixel_id: equal for images of equal pixels.
+    cluster: equal for images that must stand in one split; '' where it is alone.
+    leak: whether another split holds a member of its cluster, and this one judges.
+    description: position among the descriptions.
+  """
+
+  image: Inspected
+  split: str
+  pixel_id: str = ''
+  cluster: str = ''
+  leak: bool = False
+  description: int = 0
 
 
 def parquet_schema(columns: tuple[str, ...]) -> pa.Schema:
@@ -41,6 +67,10 @@ def parquet_schema(columns: tuple[str, ...]) -> pa.Schema:
       (SPLIT, pa.string()),
       (ROW, pa.int64()),
       ('format', pa.string()),
+      (PIXEL_ID, pa.string()),
+      (CLUSTER, pa.string()),
+      (LEAK, pa.string()),
+      (DECISION, pa.string()),
     ]
     + [(name, pa.int64()) for name in INTEGERS]
     + [(name, pa.float64()) for name in FLOATS]
@@ -48,16 +78,21 @@ def parquet_schema(columns: tuple[str, ...]) -> pa.Schema:
   )
 
 
-def to_row(image: Inspected, columns: tuple[str, ...], split: str) -> dict:
+def to_row(accepted: Accepted, columns: tuple[str, ...]) -> dict:
   """Returns the row of manifest.parquet."""
+  image = accepted.image
   measured = image.measured
   return {
     'path': image.row.filename,
     'image_id': image.image_id,
     'label': image.row.label,
-    SPLIT: split,
+    SPLIT: accepted.split,
     ROW: image.row.number,
     'format': image.format,
+    PIXEL_ID: accepted.pixel_id,
+    CLUSTER: accepted.cluster,
+    LEAK: features.LEAK_VALUES[not accepted.leak],
+    DECISION: image.row.decision,
     'width': image.width,
     'height': image.height,
     'bytes': image.bytes,

@@ -110,6 +110,7 @@ def test_clean_data_passes_and_its_schema_reads_the_records(run):
     features.IMAGE_ID,
     features.IMAGE_PATH,
     features.IMAGE_FORMAT,
+    features.LEAK,
     features.WIDTH,
     features.HEIGHT,
     features.ASPECT,

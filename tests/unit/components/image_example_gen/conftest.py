@@ -12,8 +12,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from components.image_example_gen import ingest
-from schemas import features
+from components.image_example_gen import ingest, manifest
 from schemas.config import DataConfig
 
 FN_API = '--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner'
@@ -66,6 +65,11 @@ def good_data(write_data):
   )
 
 
+def _read_csv(path):
+  with open(path, encoding='utf-8', newline='') as stream:
+    return list(csv.DictReader(stream))
+
+
 @pytest.fixture
 def run_ingest(tmp_path):
   """Returns run(root, **data settings): a real ingest, and what it wrote."""
@@ -74,22 +78,21 @@ def run_ingest(tmp_path):
   def run(root, data_fingerprint='', **settings):
     runs.append(None)
     out = tmp_path / f'out{len(runs)}'
+    data = DataConfig(root=root, **settings)
     outputs = ingest.Outputs(
-      {name: str(out / f'Split-{name}') for name in features.SPLITS},
+      {name: str(out / f'Split-{name}') for name in manifest.splits(data)},
       out / 'quarantine',
       out / 'dataset',
     )
     outputs.dataset.mkdir(parents=True)
     summary = ingest.ingest(
-      DataConfig(root=root, **settings),
+      data,
       outputs,
       tmp_path / 'state',
       data_fingerprint,
       lambda: beam.Pipeline(argv=[FN_API]),
     )
     assert json.loads((outputs.dataset / 'dataset.json').read_text()) == summary
-    with open(outputs.quarantine / 'quarantine.csv', encoding='utf-8', newline='') as stream:
-      quarantined = list(csv.DictReader(stream))
     records = {
       name: [
         tf.train.Example.FromString(record.numpy())
@@ -99,9 +102,11 @@ def run_ingest(tmp_path):
     }
     return types.SimpleNamespace(
       summary=summary,
-      quarantined=quarantined,
+      quarantined=_read_csv(outputs.quarantine / 'quarantine.csv'),
       records=records,
       outputs=outputs,
+      findings=_read_csv(outputs.dataset / 'findings.csv'),
+      thumbnails=np.load(outputs.dataset / 'thumbnails.npy'),
       manifest=pq.read_table(outputs.dataset / 'manifest.parquet').to_pylist(),
     )
 

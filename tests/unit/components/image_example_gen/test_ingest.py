@@ -4,6 +4,7 @@ import json
 import os
 import re
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -359,3 +360,41 @@ def test_an_image_that_changes_between_the_passes_stops_the_run(
 def test_no_work_files_are_left(good_data, run_ingest, tmp_path):
   run_ingest(good_data)
   assert os.listdir(tmp_path / 'state') == ['ingest.sqlite3']
+
+
+def test_the_thumbnails_stand_in_the_order_of_the_manifest(write_data, run_ingest):
+  colours = {f'{n}.png': (10 * n, 255 - 10 * n, 5 * n) for n in range(20)}
+  root = write_data([(name, 'ab'[n % 2]) for n, name in enumerate(colours)])
+  for name, colour in colours.items():
+    Image.new('RGB', (40, 24), colour).save(root / 'images' / name)
+  result = run_ingest(root)
+  assert result.thumbnails.shape == (20, 32, 32, 3)
+  assert result.thumbnails.dtype == np.uint8
+  for row, thumbnail in zip(result.manifest, result.thumbnails, strict=True):
+    assert (thumbnail == colours[row['path']]).all(), row['path']
+
+
+def test_a_production_split_is_written_and_never_filled_by_the_split(good_data, run_ingest, encode):
+  header, *rows = (good_data / 'labels.csv').read_text().splitlines()
+  for number in range(4):
+    (good_data / 'images' / f'p{number}.png').write_bytes(encode(700 + number))
+  (good_data / 'labels.csv').write_text(
+    '\n'.join(
+      [
+        f'{header},split',
+        *(f'{row},' for row in rows),
+        *(f'p{number}.png,cat,,production' for number in range(4)),
+      ]
+    )
+  )
+  with pytest.raises(DataError, match='Set data.production to true'):
+    run_ingest(good_data)
+  result = run_ingest(good_data, production=True)
+  assert [_bytes(example, features.IMAGE_PATH) for example in result.records['production']] == [
+    row['path'].encode() for row in result.manifest if row['split'] == 'production'
+  ]
+  # The twenty others are split as if these four were not there.
+  assert result.summary['splits'] == {'train': 16, 'val': 2, 'test': 2, 'production': 4}
+  assert result.summary['images'] == 24
+  # What was drawn from traffic is not locked: it may be trained on later.
+  assert len((good_data / 'splits.lock.csv').read_text().splitlines()) == 21
