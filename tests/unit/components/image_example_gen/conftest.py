@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from components.image_example_gen import ingest, manifest
 from schemas.config import DataConfig
@@ -111,3 +111,35 @@ def run_ingest(tmp_path):
     )
 
   return run
+
+
+@pytest.fixture(scope='session')
+def picture():
+  """Returns the function that draws a photo-like image: uint8 [height, width, 3].
+
+  Blots of every size, as in photos more of the coarse than of the fine, and edges.
+  """
+
+  def draw(seed: int, height: int, width: int) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    canvas = np.zeros((height, width, 3))
+    for cells in (3, 6, 12, 24, 48):
+      noise = random.normal(0, 70 / cells**0.7, (cells, cells, 3))
+      layers = [
+        Image.fromarray(noise[..., channel].astype(np.float32)).resize(
+          (width, height), Image.Resampling.BICUBIC
+        )
+        for channel in range(3)
+      ]
+      canvas += np.stack([np.asarray(layer) for layer in layers], axis=-1)
+    image = Image.fromarray(np.clip(canvas + 128, 0, 255).astype(np.uint8))
+    for _ in range(12):
+      x, y = random.integers(0, width), random.integers(0, height)
+      w, h = random.integers(4, width // 2), random.integers(4, height // 2)
+      shape = [(x - w // 2, y - h // 2), (x + w // 2, y + h // 2)]
+      colour = tuple(int(value) for value in random.integers(0, 256, 3))
+      drawing = ImageDraw.Draw(image)
+      (drawing.ellipse if random.random() < 0.6 else drawing.rectangle)(shape, fill=colour)
+    return np.asarray(image)
+
+  return draw

@@ -1,0 +1,249 @@
+"""Finds the images that show one picture, without comparing every image with every other.
+
+Equal pixels are found by sorting. For the rest, the hash of every view of an image is
+looked up among the hashes of the images as they are: in TABLES hash tables, each over
+KEY_BITS of the 64 bits (Indyk and Motwani, "Approximate nearest neighbors", 1998). What
+is found and differs in at most MAX_DISTANCE bits is compared by its pixels (alignment).
+Whether the tables find a pair depends on its two images alone, until a bucket holds
+more than WINDOW images.
+"""
+
+import functools
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from components.image_example_gen import alignment, views
+from components.image_example_gen.clusters import Clusters
+from components.image_example_gen.descriptions import Descriptions
+
+SAME_PIXELS = 'same pixels'
+# Of 64 bits. 3.5 of 10 million pairs of photos of different things differ in fewer.
+MAX_DISTANCE = 12
+TABLES = 32
+KEY_BITS = 18
+# Images of one bucket that a view is compared with.
+WINDOW = 64
+# Pairs of one image that are compared by pixels; the nearest first.
+MAX_CANDIDATES = 16
+# Images with less to see (PDQ's quality) have copies of equal pixels only: any two
+# flat images are alike.
+MIN_QUALITY = 30
+# Below, an image has too few pixels for two pictures to be told from two copies.
+MIN_SIDE = 32
+# Images whose views are worked on at once.
+_CHUNK = 128
+_SEED = 20190807
+
+
+class Match(NamedTuple):
+  """Two images that show one picture.
+
+  Attributes:
+    first: position, the lower one.
+    second: position.
+    how: SAME_PIXELS, 're-encoded', 'mirrored', 'rotated by 90', 'cropped', ...: what
+      was done to one of them; turns are clockwise from the first to the second.
+    similarity: correlation where they overlap, 0..1; 1 where the pixels are equal.
+  """
+
+  first: int
+  second: int
+  how: str
+  similarity: float
+
+
+class Effort:
+  """Counts what a search did.
+
+  Attributes:
+    compared: hashes that were compared with another.
+    aligned: pairs that were compared by their pixels.
+  """
+
+  def __init__(self) -> None:
+    self.compared = 0
+    self.aligned = 0
+
+
+def find(descriptions: Descriptions, effort: Effort | None = None) -> Iterator[Match]:
+  """Yields the matches that join all copies of a picture: a tree, not every pair.
+
+  Two images that are already joined through others are not compared. What is found
+  does not depend on the order of the images.
+  """
+  effort = effort or Effort()
+  order, leaders = _by_pixels(descriptions)
+  clusters = Clusters(len(descriptions))
+  for rank in np.flatnonzero(leaders != order):
+    first, second = sorted((int(leaders[rank]), int(order[rank])))
+    clusters.join(first, second)
+    yield Match(first, second, SAME_PIXELS, 1.0)
+  quality, side = descriptions.column('quality'), descriptions.column('side')
+  worth = (leaders == order) & (quality[order] >= MIN_QUALITY) & (side[order] >= MIN_SIDE)
+  members = order[worth]
+  del order, leaders, worth, quality, side
+  if len(members) > 1:
+    yield from _near(descriptions, members, clusters, effort)
+
+
+def _by_pixels(descriptions: Descriptions) -> tuple[np.ndarray, np.ndarray]:
+  """Returns positions in the order of their pixel_id, and each one's first equal one."""
+  ids = descriptions.column('pixel_id')
+  # As bytes: of one width, so that sorting and comparing are NumPy's own.
+  ids = ids.view('V32')[:, 0] if len(ids) else np.empty(0, 'V32')
+  order = np.argsort(ids, kind='stable').astype(np.int32)
+  new: np.ndarray = np.ones(len(order), bool)
+  new[1:] = ids[order[1:]] != ids[order[:-1]]
+  starts = np.flatnonzero(new)
+  return order, order[starts[np.cumsum(new) - 1]]
+
+
+def _near(
+  descriptions: Descriptions, members: np.ndarray, clusters: Clusters, effort: Effort
+) -> Iterator[Match]:
+  index = _Index(views.low_hashes(descriptions.column('hash'))[members], effort)
+  for start in range(0, len(members), _CHUNK):
+    chunk = members[start : start + _CHUNK]
+    signatures = descriptions.signatures(chunk)
+    candidates = index.candidates(views.view_hashes(signatures), start)
+    for row, others in candidates:
+      yield from _aligned(
+        descriptions, int(chunk[row]), signatures[row], others, members, clusters, effort
+      )
+
+
+def _aligned(
+  descriptions: Descriptions,
+  position: int,
+  signature: np.ndarray,
+  others: list[tuple[int, int]],
+  members: np.ndarray,
+  clusters: Clusters,
+  effort: Effort,
+) -> Iterator[Match]:
+  """Compares one image with its candidates by pixels."""
+  left = MAX_CANDIDATES
+  for rank, view in others:
+    other = int(members[rank])
+    if clusters.root(position) == clusters.root(other):
+      continue
+    if not left:
+      return
+    left -= 1
+    effort.aligned += 1
+    seen = views.views()[view]
+    similarity = alignment.similarity(signature, descriptions.signature(other), seen)
+    if similarity is None:
+      continue
+    clusters.join(position, other)
+    how = seen.how if position < other else seen.back
+    yield Match(min(position, other), max(position, other), how or 're-encoded', similarity)
+
+
+class _Index:
+  """Hash tables over the images as they are, 4 * TABLES bytes an image.
+
+  Args:
+    hashes: uint64 [n], in an order that depends on the images alone.
+    effort: counts comparisons.
+  """
+
+  def __init__(self, hashes: np.ndarray, effort: Effort) -> None:
+    self._hashes = hashes
+    self._effort = effort
+    self._orders: np.ndarray = np.empty((TABLES, len(hashes)), np.int32)
+    self._starts: np.ndarray = np.empty((TABLES, (1 << KEY_BITS) + 1), np.int32)
+    for table, keys in enumerate(_keys(hashes)):
+      # Within a bucket by hash, so that the nearest are close together.
+      order = np.lexsort((hashes, keys))
+      self._orders[table] = order
+      self._starts[table, 0] = 0
+      np.cumsum(np.bincount(keys, minlength=1 << KEY_BITS), out=self._starts[table, 1:])
+
+  def candidates(
+    self, hashes: np.ndarray, first: int
+  ) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """Yields, for each image of a chunk, who may be a copy, the nearest first.
+
+    Args:
+      hashes: uint64 [k, views], of the chunk's views.
+      first: rank of the chunk's first image.
+
+    Yields:
+      row in the chunk, and (rank, view) of every candidate.
+    """
+    count = hashes.shape[1]
+    flat = hashes.reshape(-1)
+    found = [self._look_up(flat, keys, table) for table, keys in enumerate(_keys(flat))]
+    query = np.concatenate([part[0] for part in found])
+    rank = np.concatenate([part[1] for part in found])
+    distance = np.concatenate([part[2] for part in found]).astype(np.int64)
+    row, view = np.divmod(query, count)
+    other = rank != row + first
+    row, view, rank, distance = (a[other] for a in (row, view, rank, distance))
+    # The best view of each pair, then the pairs of an image from near to far.
+    best = np.lexsort((view, distance, rank, row))
+    row, view, rank, distance = (a[best] for a in (row, view, rank, distance))
+    new: np.ndarray = np.ones(len(row), bool)
+    new[1:] = (row[1:] != row[:-1]) | (rank[1:] != rank[:-1])
+    row, view, rank, distance = (a[new] for a in (row, view, rank, distance))
+    nearest = np.lexsort((rank, distance, row))
+    row, view, rank = (a[nearest].tolist() for a in (row, view, rank))
+    pairs: dict[int, list[tuple[int, int]]] = {}
+    for one, other_rank, seen in zip(row, rank, view, strict=True):
+      pairs.setdefault(one, []).append((other_rank, seen))
+    yield from pairs.items()
+
+  def _look_up(
+    self, flat: np.ndarray, keys: np.ndarray, table: int
+  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns query, rank and distance of what one table finds within MAX_DISTANCE."""
+    start, end = self._starts[table][keys], self._starts[table][keys + 1]
+    query = np.flatnonzero(end > start)
+    start, end = self._narrowed(flat[query], start[query], end[query], table)
+    length = end - start
+    self._effort.compared += int(length.sum())
+    offset = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
+    rank = self._orders[table][np.repeat(start, length) + offset]
+    query = np.repeat(query, length)
+    distance = np.bitwise_count(flat[query] ^ self._hashes[rank])
+    near = distance <= MAX_DISTANCE
+    return query[near], rank[near].astype(np.int64), distance[near]
+
+  def _narrowed(
+    self, flat: np.ndarray, start: np.ndarray, end: np.ndarray, table: int
+  ) -> tuple[np.ndarray, np.ndarray]:
+    """Leaves WINDOW images of a larger bucket: those next to where the query would stand."""
+    large = np.flatnonzero(end - start > WINDOW)
+    if not len(large):
+      return start, end
+    low, high = start[large].copy(), end[large].copy()
+    while np.any(low < high):
+      # Bisection in all buckets at once.
+      middle = (low + high) // 2
+      value = self._hashes[self._orders[table][np.minimum(middle, end[large] - 1)]]
+      below = (low < high) & (value < flat[large])
+      low = np.where(below, middle + 1, low)
+      high = np.where(below, high, np.maximum(middle, low))
+    start, end = start.copy(), end.copy()
+    begin = np.clip(low - WINDOW // 2, start[large], end[large] - WINDOW)
+    start[large], end[large] = begin, begin + WINDOW
+    return start, end
+
+
+def _keys(hashes: np.ndarray) -> np.ndarray:
+  """Returns the bits of every table as a number, int32 [TABLES, n]."""
+  # A product of matrices, of which every sum is exact: below 2**24.
+  return (_weights() @ views.bits_of(hashes).T.astype(np.float32)).astype(np.int32)
+
+
+@functools.cache
+def _weights() -> np.ndarray:
+  """Returns float32 [TABLES, 64]: 2**place of the bits a table takes, drawn once for all."""
+  draw = np.random.default_rng(_SEED)
+  weights: np.ndarray = np.zeros((TABLES, 64), np.float32)
+  for row in weights:
+    row[draw.permutation(64)[:KEY_BITS]] = 2.0 ** np.arange(KEY_BITS)
+  return weights
