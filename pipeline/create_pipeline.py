@@ -24,7 +24,11 @@ from components.evaluator.component import Evaluator
 from components.image_example_gen.component import ImageExampleGen
 from components.import_schema_gen.component import ImportSchemaGen
 from components.publisher.component import Publisher
-from components.resolvers.strategies import FirstPredictionsStrategy, LatestServedModelStrategy
+from components.resolvers.strategies import (
+  FirstPredictionsStrategy,
+  LatestServedModelStrategy,
+  PreviousSpanStrategy,
+)
 from components.schema_gen.component import SchemaGen
 from components.schema_gen.statistics import statistics_options
 from components.serving_validator.component import ServingValidator
@@ -71,11 +75,22 @@ def create_pipeline(config: Config) -> Pipeline:
   statistics = statistics_gen.outputs['statistics']
   schema_gen = _schema_gen(config, statistics)
   schema = schema_gen.outputs['schema']
-  example_validator = ExampleValidator(statistics=statistics, schema=schema)
+  example_validator = ExampleValidator(
+    statistics=statistics,
+    schema=schema,
+    # What was served may hold labels that nobody trained on: it is scored, not refused.
+    exclude_splits=[features.PRODUCTION],
+  )
+  # Kubeflow's compiler knows TFX's own strategies only, and none of them is this one.
+  previous_span = None if kubeflow else _previous_span(examples)
   data_gate = DataGate(
     anomalies=example_validator.outputs['anomalies'],
     schema=schema,
     dataset=dataset,
+    statistics=statistics,
+    previous_statistics=previous_span.outputs['statistics'] if previous_span else None,
+    previous_dataset=previous_span.outputs['dataset'] if previous_span else None,
+    on_drift=config.data.on_drift,
     code_fingerprint=fingerprint('components.data_gate', 'components.image_example_gen.records'),
   )
 
@@ -121,6 +136,7 @@ def create_pipeline(config: Config) -> Pipeline:
     statistics_gen,
     schema_gen,
     example_validator,
+    *([previous_span] if previous_span else []),
     data_gate,
     transform,
     trainer,
@@ -170,9 +186,20 @@ def _schema_gen(config: Config, statistics: BaseChannel) -> base_node.BaseNode:
     return ImportSchemaGen(schema_file=str(config.data.schema_path))
   return SchemaGen(
     statistics=statistics,
-    exclude_splits=[features.VAL, features.TEST],
+    exclude_splits=[features.VAL, features.TEST, features.PRODUCTION],
     code_fingerprint=fingerprint('components.schema_gen', 'schemas.features', 'models.image_file'),
   )
+
+
+def _previous_span(examples: BaseChannel) -> Resolver:
+  """Returns the resolver of the span that this one is compared with."""
+  return Resolver(
+    strategy_class=PreviousSpanStrategy,
+    examples=examples,
+    statistics=Channel(type=standard_artifacts.ExampleStatistics),
+    dataset=Channel(type=components.Dataset),
+    report=Channel(type=components.GateReport),
+  ).with_id('PreviousSpan')
 
 
 def _served_model(kubeflow: bool) -> Resolver:

@@ -85,6 +85,9 @@ class DataConfig(Node):
     False,
     description="true: rows whose split is 'production' are scored beside test, never trained on",
   )
+  on_drift: Literal['stop', 'warn'] = Field(
+    'stop', description='what a span does that drifted from the one before'
+  )
   split: SplitConfig = SplitConfig()
   card: CardConfig = CardConfig()
 

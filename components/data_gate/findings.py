@@ -12,6 +12,10 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 from components.image_example_gen import records
 
 _SHOWN = 5
+_ABSENT = {
+  getattr(anomalies_pb2.AnomalyInfo, f'FEATURE_TYPE_{name}')
+  for name in ('LOW_FRACTION_PRESENT', 'LOW_NUMBER_PRESENT', 'LOW_NUMBER_VALUES', 'NO_VALUES')
+}
 _PARQUET_COLUMNS = {
   key: name
   for name, key in (*records.STRINGS.items(), *records.INTEGERS.items(), *records.FLOATS.items())
@@ -55,7 +59,7 @@ def explain(
     found = offenders(split, feature, manifest) if feature is not None else None
     line = f'split {split}, feature {name}: '
     if found is None or not found.images:
-      yield line + description
+      yield line + description + _files_of(split, name, info, manifest)
     else:
       shown = ', '.join(map(repr, found.values[:_SHOWN]))
       more = len(found.values) - _SHOWN
@@ -94,18 +98,15 @@ def offenders(split: str, feature: schema_pb2.Feature, manifest: pathlib.Path) -
   Returns:
     None where the feature has no domain or is no column of the manifest.
   """
-  column = _PARQUET_COLUMNS.get(feature.name, feature.name)
-  with pq.ParquetFile(manifest) as stream:
-    if column not in stream.schema_arrow.names:
-      return None
-    table = stream.read(columns=list(dict.fromkeys(['path', records.SPLIT, column])))
-  table = table.filter(pc.equal(table[records.SPLIT], split))
-  outside = _outside(table[column], feature)
+  table = rows(manifest, split, feature.name)
+  if table is None:
+    return None
+  outside = _outside(table[column(feature.name)], feature)
   if outside is None:
     return None
   table = table.filter(outside)
   values = sorted(
-    pc.value_counts(table[column]).to_pylist(),
+    pc.value_counts(table[column(feature.name)]).to_pylist(),
     key=lambda entry: (-entry['counts'], entry['values']),
   )
   return Offenders(
@@ -113,6 +114,57 @@ def offenders(split: str, feature: schema_pb2.Feature, manifest: pathlib.Path) -
     table.num_rows,
     sorted(table['path'].slice(0, 1000).to_pylist())[:_SHOWN],
   )
+
+
+def column(name: str) -> str:
+  """Returns the column of manifest.parquet that a feature comes from."""
+  return _PARQUET_COLUMNS.get(name, name)
+
+
+def rows(manifest: pathlib.Path, split: str, name: str | None = None) -> pa.Table | None:
+  """Returns `path`, and the column of a feature, of the images of a split.
+
+  Returns:
+    None where the feature is no column of the manifest.
+  """
+  wanted = ['path', records.SPLIT, *([column(name)] if name else [])]
+  with pq.ParquetFile(manifest) as stream:
+    if not set(wanted) <= set(stream.schema_arrow.names):
+      return None
+    table = stream.read(columns=list(dict.fromkeys(wanted)))
+  return table.filter(pc.equal(table[records.SPLIT], split))
+
+
+def listed(table: pa.Table, shown: int = _SHOWN) -> str:
+  """Returns the first files of a table by name, and whether there are more."""
+  files = sorted(table['path'].slice(0, 1000).to_pylist())[:shown]
+  return ', '.join(files) + (' and others' if table.num_rows > len(files) else '')
+
+
+def _files_of(
+  split: str, name: str, info: anomalies_pb2.AnomalyInfo, manifest: pathlib.Path
+) -> str:
+  """Returns the files behind an anomaly that no domain explains, as the end of a sentence.
+
+  Those without a value where values are missing; else those with one, which for a
+  new column and a wrong type are the ones that show it. What the manifest does not
+  hold (the bytes themselves, a column that is gone) is so in every image.
+  """
+  table = rows(manifest, split, name)
+  if table is None:
+    table = rows(manifest, split)
+    where = 'In every image, such as'
+  else:
+    values = table[column(name)]
+    blank = pc.is_null(values)
+    if pa.types.is_string(values.type):
+      blank = pc.or_kleene(blank, pc.equal(values, ''))
+    without = table.filter(pc.fill_null(blank, True))
+    if {reason.type for reason in info.reason} & _ABSENT and without.num_rows:
+      table, where = without, 'Without a value:'
+    else:
+      table, where = table.filter(pc.invert(pc.fill_null(blank, True))), 'In'
+  return f' {where} {listed(table)}.' if table is not None and table.num_rows else ''
 
 
 def _outside(values: pa.ChunkedArray, feature: schema_pb2.Feature) -> pa.ChunkedArray | None:

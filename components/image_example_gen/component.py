@@ -12,7 +12,7 @@ from schemas.config import DataConfig
 
 # What changes no record must not train anew.
 # The span is a parameter of its own, which the driver resolves.
-_NO_PART_OF_THE_RECORDS = {'bundled', 'card', 'schema_path', 'slice_columns', 'span'}
+_NO_PART_OF_THE_RECORDS = {'bundled', 'card', 'on_drift', 'schema_path', 'slice_columns', 'span'}
 
 
 class ImageExampleGenSpec(types.ComponentSpec):

@@ -3,6 +3,7 @@
 import logging
 import os
 
+from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.components.common import resolver
 from tfx.dsl.io import fileio
 from tfx.types import standard_artifacts
@@ -76,6 +77,71 @@ class FirstPredictionsStrategy(resolver.ResolverStrategy):
     )
     by_todays_code = [artifact for artifact in found if _code_of(artifact) == _code_of(found[-1])]
     return {'model': [model], 'predictions': by_todays_code[:1]}
+
+
+class PreviousSpanStrategy(resolver.ResolverStrategy):
+  """Resolves statistics and dataset of the latest earlier span that DataGate let pass.
+
+  A span that was stopped is no measure for the next one. Of several runs over a
+  span, the last one counts.
+
+  ```python
+  Resolver(
+      strategy_class=PreviousSpanStrategy,
+      examples=example_gen.outputs['examples'],
+      statistics=Channel(type=ExampleStatistics),
+      dataset=Channel(type=components.Dataset),
+      report=Channel(type=components.GateReport),
+  ).with_id('PreviousSpan')
+  ```
+  """
+
+  def resolve_artifacts(self, store, input_dict):
+    """Returns the examples as they are, and one artifact of each other key or none."""
+    (examples,) = input_dict['examples']
+    reports = [
+      report for report in input_dict['report'] if _span_of(report, examples.span) < examples.span
+    ]
+    for report in sorted(reports, key=lambda each: (_span_of(each, 0), each.id), reverse=True):
+      found = {
+        key: [artifact for artifact in input_dict[key] if artifact.id in ids]
+        for key, ids in _read_for(store, report).items()
+      }
+      if not all(found.get(key) and _exists(found[key][0]) for key in ('statistics', 'dataset')):
+        _log.warning('the files behind %s are gone: it is not compared with', report.uri)
+        continue
+      return {
+        'examples': [examples],
+        'statistics': found['statistics'][:1],
+        'dataset': found['dataset'][:1],
+        'report': [report],
+      }
+    return {**{key: [] for key in input_dict}, 'examples': [examples]}
+
+
+def _span_of(report, default: int) -> int:
+  """Returns the span that a report lets pass; a report without one is never earlier."""
+  return report.get_int_custom_property('span') if report.has_custom_property('span') else default
+
+
+def _read_for(store, report) -> dict[str, set[int]]:
+  """Returns ids of what DataGate read when it wrote the report, by the key of the input."""
+  kinds = metadata_store_pb2.Event
+  writers = [
+    event.execution_id
+    for event in store.get_events_by_artifact_ids([report.id])
+    if event.type == kinds.OUTPUT
+  ]
+  # The first wrote it; the others took it from the cache.
+  found: dict[str, set[int]] = {}
+  for event in store.get_events_by_execution_ids(writers[:1]) if writers else ():
+    if event.type == kinds.INPUT and event.path.steps:
+      found.setdefault(event.path.steps[0].key, set()).add(event.artifact_id)
+  return found
+
+
+def _exists(artifact) -> bool:
+  return fileio.exists(artifact.uri)
 
 
 def _code_of(predictions) -> str:

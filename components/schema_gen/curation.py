@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from tensorflow_metadata.proto.v0 import schema_pb2
 
+from components.schema_gen import comparators
 from models import image_file
 from schemas import features
 
@@ -35,7 +36,8 @@ def curate(schema: schema_pb2.Schema, labels: Iterable[str] = ()) -> schema_pb2.
 
   Every record has exactly one value of each key. A domain is left to `label`
   (the inferred one, and `labels`), and given to what is defined by us: format,
-  buckets and the limits of the measurements. A column of the manifest has none:
+  buckets and the limits of the measurements. The label and the measurements are
+  compared between spans, and with production (comparators.py). A column of the manifest has none:
   write one into schema.pbtxt where its values are known.
 
   Args:
@@ -81,6 +83,7 @@ def _curated(
       feature.float_domain.max = highest
   elif name in _INTEGER_LIMITS:
     feature.int_domain.min = _INTEGER_LIMITS[name]
+  comparators.add(feature)
   return feature
 
 

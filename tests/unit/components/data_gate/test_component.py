@@ -72,6 +72,7 @@ def run(tmp_path, root):
       anomalies=validator.outputs['anomalies'],
       schema=schema_gen.outputs['schema'],
       dataset=example_gen.outputs['dataset'],
+      statistics=statistics_gen.outputs['statistics'],
       code_fingerprint='code',
     )
     local_dag_runner.LocalDagRunner().run(

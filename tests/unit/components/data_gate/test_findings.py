@@ -17,7 +17,7 @@ def manifest(tmp_path):
         'split': ['train'] * 2 + ['val'] * 8,
         'label': ['x', 'cat'] + ['x'] * 6 + ['y', 'cat'],
         'width': [0, 5, 0, 5, 5, 5, 5, 5, 5, 5],
-        'column/site': ['n'] * 10,
+        'column/site': ['n'] * 8 + ['', None],
       }
     ),
     path,
@@ -54,7 +54,11 @@ def test_the_line_names_split_feature_value_count_and_files(manifest):
     anomaly_info { key: "label" value { path { step: "label" } description: "words of TFDV"
       reason { description: "more words" } } }
     anomaly_info { key: "column/site" value { path { step: "column/site" }
-      reason { description: "Low fraction." } } }
+      reason { type: FEATURE_TYPE_LOW_FRACTION_PRESENT description: "Low fraction." } } }
+    anomaly_info { key: "image/encoded" value { path { step: "image/encoded" }
+      reason { type: SCHEMA_MISSING_COLUMN description: "Gone." } } }
+    anomaly_info { key: "image/width" value { path { step: "image/width" }
+      reason { type: INT_TYPE_NOT_STRING description: "A string." } } }
     dataset_anomaly_info { reason { description: "Few rows." } }
     """,
     anomalies_pb2.Anomalies(),
@@ -62,11 +66,15 @@ def test_the_line_names_split_feature_value_count_and_files(manifest):
   schema = text_format.Parse(
     """
     feature { name: "label" string_domain { value: "cat" } } feature { name: "column/site" }
+    feature { name: "image/encoded" } feature { name: "image/width" }
     """,
     schema_pb2.Schema(),
   )
   assert list(findings.explain('val', anomalies, schema, manifest)) == [
-    'split val, feature column/site: Low fraction.',
+    'split val, feature column/site: Low fraction. Without a value: 8.png, 9.png.',
+    'split val, feature image/encoded: Gone. In every image, such as 2.png, 3.png, 4.png, 5.png, '
+    '6.png and others.',
+    'split val, feature image/width: A string. In 2.png, 3.png, 4.png, 5.png, 6.png and others.',
     "split val, feature label: expected one of 'cat'. Received: 'x', 'y' in 7 images: 2.png, "
     '3.png, 4.png, 5.png, 6.png and others.',
     'split val: Few rows.',
@@ -90,6 +98,7 @@ def test_values_and_files_are_named_where_the_schema_shares_its_domains(manifest
     schema_pb2.Schema(),
   )
   assert list(findings.explain('val', anomalies, schema, manifest)) == [
-    'split val, feature column/site: words of TFDV',
+    'split val, feature column/site: words of TFDV In 2.png, 3.png, 4.png, 5.png, 6.png '
+    'and others.',
     "split val, feature label: expected one of 'cat', 'x'. Received: 'y' in 1 image: 8.png.",
   ]
