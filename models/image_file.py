@@ -1,59 +1,51 @@
-"""A look at the header of an encoded image, before anybody decodes it.
+"""What of a file's bytes reaches the records and the graph, or why nothing does.
 
-ImageExampleGen quarantines by it and the server's door refuses by it, so that
-what can be served is what can be trained on. Pillow reads the header alone: a
-420 kB PNG of 12000x12000 is refused in milliseconds, where decoding it would
-cost seconds and 430 MB.
+ImageExampleGen and the door of the embedded server both call `prepare`, so that
+what can be served is what can be trained on, and gets the same answer. Sizes are
+read from the header first: a 420 kB PNG of 12000x12000 is refused in
+milliseconds, where decoding it would cost seconds and 430 MB.
 """
 
 import dataclasses
-import io
-import struct
+from typing import NamedTuple
 
-from PIL import Image, UnidentifiedImageError
-
+from models.image_formats import (
+  bmp_container,
+  container,
+  conversion,
+  exif,
+  file_magic,
+  gif_container,
+  jpeg_container,
+  png_container,
+)
 from schemas.errors import DataError
 
-FORMATS = ('JPEG', 'PNG', 'GIF', 'BMP')
+FORMATS = file_magic.FORMATS
 # About 150 MB as RGB bytes; the largest photo of a usual camera stays below.
 MAX_PIXELS = 50_000_000
+# Of a JPEG, by its definition. Resizing a longer strip would cost more memory
+# than its pixels do.
+MAX_SIDE = 65_535
+_HEADER_FIRST = ('JPEG', 'PNG', 'GIF', 'BMP')
 
 # Reasons, as they stand in quarantine.csv.
 EMPTY_FILE = 'empty_file'
 NOT_AN_IMAGE = 'not_an_image'
 UNSUPPORTED_FORMAT = 'unsupported_format'
-ORIENTATION = 'orientation'
+UNDEFINED_RANGE = 'undefined_range'
+UNDECODABLE = 'undecodable'
 TOO_MANY_PIXELS = 'too_many_pixels'
-REASONS = (EMPTY_FILE, NOT_AN_IMAGE, UNSUPPORTED_FORMAT, ORIENTATION, TOO_MANY_PIXELS)
-
-_PNG_MAGIC = b'\x89PNG\r\n\x1a\n'
-# The same magic bytes stand in the graph, in models/decoder.py.
-_MAGIC = (
-  (b'\xff\xd8\xff', 'JPEG'),
-  (_PNG_MAGIC, 'PNG'),
-  (b'GIF87a', 'GIF'),
-  (b'GIF89a', 'GIF'),
-  (b'BM', 'BMP'),
+TOO_MANY_SCANS = 'too_many_scans'
+REASONS = (
+  EMPTY_FILE,
+  NOT_AN_IMAGE,
+  UNSUPPORTED_FORMAT,
+  UNDEFINED_RANGE,
+  UNDECODABLE,
+  TOO_MANY_PIXELS,
+  TOO_MANY_SCANS,
 )
-# (offset, bytes, name): formats that are images, though not ours, so that the
-# text can say what to convert from.
-_OTHER_MAGIC = (
-  (8, b'WEBP', 'WebP'),
-  (0, b'II*\x00', 'TIFF'),
-  (0, b'MM\x00*', 'TIFF'),
-  (4, b'ftypheic', 'HEIC'),
-  (4, b'ftypheix', 'HEIC'),
-  (4, b'ftypmif1', 'HEIF'),
-  (4, b'ftypavif', 'AVIF'),
-  (4, b'jP  ', 'JPEG 2000'),
-  (0, b'\xff\x4f\xff\x51', 'JPEG 2000'),
-  (0, b'8BPS', 'Photoshop'),
-  (0, b'%PDF', 'PDF'),
-  (0, b'\x00\x00\x01\x00', 'ICO'),
-  (0, b'<svg', 'SVG'),
-)
-_ORIENTATION_TAG = 0x0112  # Exif 2.32, table 4
-_UPRIGHT = 1
 
 
 class ImageFileError(DataError):
@@ -75,10 +67,10 @@ class ImageHeader:
   """What the header says.
 
   Attributes:
-    format: one of FORMATS.
-    width: pixels.
-    height: pixels.
-    orientation: EXIF orientation; always 1 for now.
+    format: one of FORMATS, of the file as it is.
+    width: pixels, as shown: upright.
+    height: pixels, as shown: upright.
+    orientation: EXIF orientation that the file had, 1..8.
   """
 
   format: str
@@ -87,117 +79,169 @@ class ImageHeader:
   orientation: int
 
 
-def inspect(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageHeader:
-  """Reads the header of an encoded image.
+class PreparedImage(NamedTuple):
+  """An image as the records hold it and the graph gets it.
 
-  Nothing is decoded, so a file that is cut off behind its header passes.
+  Attributes:
+    encoded: a JPEG, PNG, GIF or BMP for the decoder, without metadata but the
+      EXIF orientation. Bytes that are so already come back as they are.
+    header: of the original.
+    personal: codes of models.image_formats.exif: what was found in the original and is not in
+      `encoded`.
+  """
+
+  encoded: bytes
+  header: ImageHeader
+  personal: tuple[str, ...]
+
+
+def prepare(data: bytes, max_pixels: int = MAX_PIXELS) -> PreparedImage:
+  """Makes an image ready for the records and the graph.
+
+  The compressed pixels of what the graph takes are not touched. All else becomes
+  an 8-bit PNG; models/image_formats/conversion.py has the rules.
 
   Args:
     data: the file's bytes.
-    max_pixels: largest width x height that is accepted.
+    max_pixels: largest width x height that is accepted; looked at before
+      anything is decoded.
+
+  Returns:
+    The same for the same bytes. Pixels that are not touched are not decoded
+    here, so a file that is damaged in them passes, for the decoder to refuse.
 
   Raises:
-    ImageFileError: the bytes are empty, no image, an image of another format,
-      not upright, or larger than `max_pixels`; `reason` says which.
+    ImageFileError: the bytes are empty, no image, an image of another kind, too
+      large or broken; `reason` says which.
   """
+  form = _format(data)
+  opened = _open(data, form, max_pixels)
+  stripped = _strip(data, form)
+  if stripped is None:
+    found = exif.personal(opened.exif) | exif.personal_in_xmp(opened.xmp)
+    stripped = container.Stripped(b'', opened.orientation, frozenset(found))
+  if not stripped.encoded or _must_convert(stripped.encoded, form):
+    stripped = stripped._replace(encoded=_converted(opened, data, form, stripped.orientation))
+  width, height = opened.image.size
+  if stripped.orientation >= 5 and not opened.turned:
+    width, height = height, width
+  return PreparedImage(
+    stripped.encoded,
+    ImageHeader(form, width, height, stripped.orientation),
+    tuple(sorted(stripped.personal)),
+  )
+
+
+def _format(data: bytes) -> str:
   if not data:
     raise ImageFileError(
       EMPTY_FILE, 'Expected an image. Received: 0 bytes.', 'Copy the file again.'
     )
-  expected = _format_by_magic(data)
-  try:
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-      # A phone's JPEG with a second picture behind the first calls itself MPO;
-      # its first picture is a plain JPEG.
-      found = 'JPEG' if image.format == 'MPO' else image.format
-      width, height = image.size
-      orientation = _orientation(image, data)
-  except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-    raise _too_many_pixels(str(error), max_pixels) from error
-  # Pillow's parsers raise whatever a broken field leads them to.
-  except (
-    UnidentifiedImageError,
-    OSError,
-    ValueError,
-    SyntaxError,
-    struct.error,
-    IndexError,
-    KeyError,
-    TypeError,
-    OverflowError,
-    EOFError,
-  ) as error:
+  form = file_magic.format_of(data)
+  other = file_magic.other_format_of(data)
+  expected = f'Expected one of {", ".join(FORMATS)}. Received:'
+  if not form and other:
+    raise ImageFileError(UNSUPPORTED_FORMAT, f'{expected} {other}.', 'Convert it to PNG or JPEG.')
+  if not form:
     raise ImageFileError(
       NOT_AN_IMAGE,
-      f'Expected a {expected} image, as its first bytes promise. '
+      f'{expected} {len(data)} bytes that begin with {data[:8]!r}.',
+      'Remove its row, or put the image in its place.',
+    )
+  return form
+
+
+def _open(data: bytes, form: str, max_pixels: int) -> conversion.Opened:
+  # Pillow's reader of WebP makes room for the pixels already here.
+  if form == 'WEBP':
+    _check_size(*file_magic.webp_size(data), max_pixels)
+  try:
+    opened = conversion.open_image(data, form)
+  except conversion.UnsupportedError as error:
+    raise _unsupported(error) from error
+  except conversion.DECODER_ERRORS as error:
+    # The header of these is spread over the file.
+    if form not in _HEADER_FIRST:
+      raise _undecodable(form, error) from error
+    raise ImageFileError(
+      NOT_AN_IMAGE,
+      f'Expected a {form} image, as its first bytes promise. '
       f'Received: {len(data)} bytes with a broken header.',
       'Save or copy the file again.',
     ) from error
-  if found != expected or width < 1 or height < 1:
+  width, height = opened.image.size
+  if width < 1 or height < 1:
     raise ImageFileError(
       NOT_AN_IMAGE,
-      f'Expected a {expected} image. Received: {found} of {width}x{height} pixels.',
+      f'Expected a {form} image. Received: {width}x{height} pixels.',
       'Save the file again.',
     )
-  if width * height > max_pixels:
-    raise _too_many_pixels(f'{width}x{height}', max_pixels)
-  if orientation != _UPRIGHT:
+  _check_size(width, height, max_pixels)
+  return opened
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+  if width * height > max_pixels or max(width, height) > MAX_SIDE:
     raise ImageFileError(
-      ORIENTATION,
-      f'Expected an upright image (EXIF orientation 1). Received: {orientation}.',
-      'Turn the pixels and drop the tag, for instance with: magick FILE -auto-orient FILE',
+      TOO_MANY_PIXELS,
+      f'Expected at most {max_pixels} pixels, and {MAX_SIDE} a side. Received: {width}x{height}.',
+      'Make the image smaller.',
     )
-  return ImageHeader(found, width, height, orientation)
 
 
-def _format_by_magic(data: bytes) -> str:
-  for magic, name in _MAGIC:
-    if data.startswith(magic):
-      return name
-  for offset, magic, name in _OTHER_MAGIC:
-    if data[offset : offset + len(magic)] == magic:
-      raise ImageFileError(
-        UNSUPPORTED_FORMAT,
-        f'Expected one of {", ".join(FORMATS)}. Received: {name}.',
-        'Convert it to PNG or JPEG.',
-      )
-  raise ImageFileError(
-    NOT_AN_IMAGE,
-    f'Expected one of {", ".join(FORMATS)}. Received: {len(data)} bytes that begin with '
-    f'{data[:8]!r}.',
-    'Remove its row, or put the image in its place.',
-  )
+def _strip(data: bytes, form: str) -> container.Stripped | None:
+  """Takes the metadata out; None where only converting does."""
+  try:
+    if form == 'JPEG':
+      return jpeg_container.strip_jpeg(data)
+    if form == 'PNG':
+      return png_container.strip_png(data)
+    if form == 'GIF':
+      return gif_container.strip_gif(data)
+    if form == 'BMP' and bmp_container.is_plain(data):
+      return bmp_container.strip_bmp(data)
+    return None
+  except container.TooManyScansError as error:
+    raise ImageFileError(
+      TOO_MANY_SCANS, f'Expected a usual JPEG. Received: {error}.', 'Save the file again.'
+    ) from error
+  except container.BrokenError as error:
+    raise _undecodable(form, error) from error
 
 
-def _too_many_pixels(size: str, max_pixels: int) -> ImageFileError:
+def _must_convert(stripped: bytes, form: str) -> bool:
+  # The graph refuses both, in models/decoder.py.
+  if form == 'PNG':
+    return png_container.is_deep(stripped)
+  return form == 'GIF' and not gif_container.fills_canvas(stripped)
+
+
+def _converted(opened: conversion.Opened, data: bytes, form: str, orientation: int) -> bytes:
+  try:
+    return conversion.to_png(opened, data, orientation)
+  except conversion.UndefinedRangeError as error:
+    raise ImageFileError(
+      UNDEFINED_RANGE,
+      f'Expected pixels of 1 to 16 bits. Received: {error}.',
+      'Scale it to 8 bits by a rule of your own, and save it as PNG.',
+    ) from error
+  except conversion.UnsupportedError as error:
+    raise _unsupported(error) from error
+  except conversion.DECODER_ERRORS as error:
+    raise _undecodable(form, error) from error
+
+
+def _unsupported(error: Exception) -> ImageFileError:
   return ImageFileError(
-    TOO_MANY_PIXELS,
-    f'Expected at most {max_pixels} pixels. Received: {size}.',
-    'Make the image smaller.',
+    UNSUPPORTED_FORMAT,
+    f'Expected pixels of a usual kind. Received: {error}.',
+    'Convert it to PNG or JPEG.',
   )
 
 
-def _orientation(image: Image.Image, data: bytes) -> int:
-  if image.format == 'PNG':
-    # PngImageFile.getexif decodes all pixels in search of a late chunk.
-    exif = Image.Image.getexif(image)
-    late = _png_chunk(data, b'eXIf')
-    if _ORIENTATION_TAG not in exif and late is not None:
-      exif = Image.Exif()
-      exif.load(late)
-  else:
-    exif = image.getexif()
-  value = exif.get(_ORIENTATION_TAG, _UPRIGHT)
-  # 0 and values above 8 mean nothing; viewers show such an image as it is.
-  return value if isinstance(value, int) and 1 <= value <= 8 else _UPRIGHT
-
-
-def _png_chunk(data: bytes, wanted: bytes) -> bytes | None:
-  """Returns the first chunk of that type (PNG specification, section 5.3)."""
-  position = len(_PNG_MAGIC)
-  while position + 8 <= len(data):
-    length, kind = struct.unpack_from('>I4s', data, position)
-    if kind == wanted:
-      return data[position + 8 : position + 8 + length]
-    position += length + 12
-  return None
+def _undecodable(form: str, error: Exception) -> ImageFileError:
+  return ImageFileError(
+    UNDECODABLE,
+    f'Expected a whole {form} image. Received: one that is broken: {str(error)[:200]}.',
+    'Save or copy the file again.',
+  )

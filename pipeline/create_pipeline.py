@@ -46,6 +46,14 @@ BEAM_ARGS = (
   '--sdk_container_image=none',
 )
 METADATA_FILE = 'metadata.sqlite'
+# Whose code decides which pixels an image has.
+_DECODING = (
+  'models.byte_reading',
+  'models.decoder',
+  'models.image_file',
+  'models.image_formats',
+  'models.orientation',
+)
 
 
 def create_pipeline(config: Config) -> Pipeline:
@@ -62,9 +70,7 @@ def create_pipeline(config: Config) -> Pipeline:
   example_gen = ImageExampleGen(
     data=config.data,
     state_dir=str(root / 'state'),
-    code_fingerprint=fingerprint(
-      'schemas', 'components.image_example_gen', 'models.decoder', 'models.image_file'
-    ),
+    code_fingerprint=fingerprint('schemas', 'components.image_example_gen', *_DECODING),
     # Kubeflow runs no driver of ours: whoever submits says which data it is.
     **(_data_parameters(config) if kubeflow else {}),
   )
@@ -104,7 +110,7 @@ def create_pipeline(config: Config) -> Pipeline:
     custom_config={
       'height': config.image.height,
       'width': config.image.width,
-      'code_fingerprint': fingerprint('models.preprocessing', 'models.decoder', 'schemas.features'),
+      'code_fingerprint': fingerprint('models.preprocessing', *_DECODING, 'schemas.features'),
     },
   )
   transform.add_upstream_node(data_gate)
@@ -187,7 +193,9 @@ def _schema_gen(config: Config, statistics: BaseChannel) -> base_node.BaseNode:
   return SchemaGen(
     statistics=statistics,
     exclude_splits=[features.VAL, features.TEST, features.PRODUCTION],
-    code_fingerprint=fingerprint('components.schema_gen', 'schemas.features', 'models.image_file'),
+    code_fingerprint=fingerprint(
+      'components.schema_gen', 'schemas.features', 'models.image_formats'
+    ),
   )
 
 

@@ -10,10 +10,10 @@ SPLITS = (TRAIN, VAL, TEST)
 PRODUCTION = 'production'
 
 # Raw tf.Example. One row is one image.
-IMAGE = 'image/encoded'  # string, the file's bytes
+IMAGE = 'image/encoded'  # string, what models.image_file.prepare makes of the file
 IMAGE_ID = 'image/id'  # string, sha256 of the file's bytes in hex
 IMAGE_PATH = 'image/path'  # string, as written in the manifest
-IMAGE_FORMAT = 'image/format'  # string, one of models.image_file.FORMATS
+IMAGE_FORMAT = 'image/format'  # string, one of models.image_formats.file_magic.FORMATS, of the file
 WIDTH = 'image/width'  # int64, pixels
 HEIGHT = 'image/height'  # int64, pixels
 ASPECT = 'image/aspect'  # float, width / height

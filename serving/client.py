@@ -11,7 +11,10 @@ import httpx
 from models import image_file
 from schemas import signatures
 from schemas.errors import ServingError
+from serving import door
 
+# What the door of the embedded server lets in.
+_LARGEST_SENT = door.Limits().image_bytes
 _LOOPBACK = ('127.0.0.1', 'localhost', '::1')
 
 
@@ -56,7 +59,8 @@ def predict(
     One Prediction a file, in their order.
 
   Raises:
-    DataError: a file is no image that can be sent; its header is looked at here.
+    DataError: a file is no image that can be sent. It is made ready here, so that
+      TensorFlow Serving too answers about a WebP, and learns no place from EXIF.
     ServingError: a file cannot be read, the server is not there, or it refused.
   """
   # A proxy of the environment does not lead to this machine.
@@ -76,13 +80,16 @@ def _predict_one(client: httpx.Client, path: pathlib.Path, model_name: str) -> P
   except OSError as error:
     raise ServingError(f'{path}: expected a readable image file. Received: {error}.') from error
   try:
-    image_file.inspect(data)
+    prepared = image_file.prepare(data)
   except image_file.ImageFileError as error:
     raise image_file.ImageFileError(error.reason, f'{path}: {error}', '') from error
+  # A large photo from HEIF would be refused for its size; Sightline's own server
+  # converts it as well.
+  sent = prepared.encoded if len(prepared.encoded) <= _LARGEST_SENT else data
   response = _post(
     client,
     f'/v1/models/{model_name}:predict',
-    {'instances': [{'b64': base64.b64encode(data).decode()}]},
+    {'instances': [{'b64': base64.b64encode(sent).decode()}]},
     str(path),
   )
   try:

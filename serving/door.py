@@ -1,7 +1,8 @@
-"""What a client may send: limits that hold before any byte reaches the graph."""
+"""What a client may send: limits before any byte reaches the graph, and what it becomes there."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -31,27 +32,46 @@ class RefusedError(ServingError):
   """The request holds something that must not reach the graph."""
 
 
-def check(inputs: Mapping[str, np.ndarray], limits: Limits) -> None:
-  """Looks at every image of a request.
+def admit(inputs: Mapping[str, np.ndarray], limits: Limits) -> dict[str, np.ndarray]:
+  """Looks at every image of a request, and makes it what ingest would make of the file.
 
   Images are the elements of the inputs that the export's signatures call
   `image_bytes`, and `image/encoded` of the serialised records in `examples`;
   inputs of other names pass.
 
+  Returns:
+    The inputs, of the same shapes, with each image as models.image_file.prepare
+    gives it.
+
   Raises:
     RefusedError: there are too many images, or one is too large, of another
-      format or not upright; the text says which.
+      format or broken; the text says which.
   """
+  admitted = dict(inputs)
   if signatures.IMAGE_BYTES in inputs:
-    _check_images(_flat(inputs[signatures.IMAGE_BYTES]), signatures.IMAGE_BYTES, limits)
+    images = np.asarray(inputs[signatures.IMAGE_BYTES], object)
+    _check_count(images.size, signatures.IMAGE_BYTES, limits)
+    admitted[signatures.IMAGE_BYTES] = _map(
+      lambda index, data: _prepared(data, f'{signatures.IMAGE_BYTES}[{index}]', limits), images
+    )
   if signatures.EXAMPLES in inputs:
-    records = _flat(inputs[signatures.EXAMPLES])
-    _check_count(len(records), signatures.EXAMPLES, limits)
-    _check_images(_images_of(records), signatures.EXAMPLES, limits)
+    records = np.asarray(inputs[signatures.EXAMPLES], object)
+    _check_count(records.size, signatures.EXAMPLES, limits)
+    parsed = _map(_example, records)
+    count = sum(len(_images(example)) for example in parsed.ravel())
+    _check_count(count, signatures.EXAMPLES, limits)
+    admitted[signatures.EXAMPLES] = _map(
+      lambda index, example: _prepared_example(index, example, limits), parsed
+    )
+  return admitted
 
 
-def _flat(array: np.ndarray) -> list:
-  return list(np.asarray(array, object).ravel())
+def _map(function: Callable[[int, Any], Any], array: np.ndarray) -> np.ndarray:
+  # Element by element: NumPy would look into a value that is a sequence.
+  result: np.ndarray = np.empty(array.size, object)
+  for index, value in enumerate(array.ravel()):
+    result[index] = function(index, value)
+  return result.reshape(array.shape)
 
 
 def _check_count(count: int, name: str, limits: Limits) -> None:
@@ -61,35 +81,41 @@ def _check_count(count: int, name: str, limits: Limits) -> None:
     )
 
 
-def _check_images(images: list, name: str, limits: Limits) -> None:
-  _check_count(len(images), name, limits)
-  for index, data in enumerate(images):
-    if not isinstance(data, bytes):
-      raise RefusedError(
-        f'{name}[{index}]: expected the bytes of an image. Received: {type(data).__name__}.'
-      )
-    if len(data) > limits.image_bytes:
-      raise RefusedError(
-        f'{name}[{index}]: expected at most {limits.image_bytes} bytes. Received: {len(data)}.'
-      )
-    try:
-      image_file.inspect(data, limits.image_pixels)
-    except image_file.ImageFileError as error:
-      raise RefusedError(f'{name}[{index}]: {error.reason}: {error}') from error
+def _prepared(data: Any, name: str, limits: Limits) -> bytes:
+  if not isinstance(data, bytes):
+    raise RefusedError(f'{name}: expected the bytes of an image. Received: {type(data).__name__}.')
+  if len(data) > limits.image_bytes:
+    raise RefusedError(
+      f'{name}: expected at most {limits.image_bytes} bytes. Received: {len(data)}.'
+    )
+  try:
+    return image_file.prepare(data, limits.image_pixels).encoded
+  except image_file.ImageFileError as error:
+    raise RefusedError(f'{name}: {error.reason}: {error}') from error
 
 
-def _images_of(records: Iterable) -> list[bytes]:
+def _example(index: int, record: Any) -> Any:
   # Only where somebody sends records: importing it imports TensorFlow.
   from google.protobuf import message
   from tensorflow.core.example import example_pb2
 
-  images: list[bytes] = []
-  for index, record in enumerate(records):
-    try:
-      example = example_pb2.Example.FromString(record)
-    except (message.DecodeError, TypeError) as error:
-      raise RefusedError(
-        f'{signatures.EXAMPLES}[{index}]: expected a serialised tf.Example. Received: {error}.'
-      ) from error
-    images.extend(example.features.feature[features.IMAGE].bytes_list.value)
-  return images
+  try:
+    return example_pb2.Example.FromString(record)
+  except (message.DecodeError, TypeError) as error:
+    raise RefusedError(
+      f'{signatures.EXAMPLES}[{index}]: expected a serialised tf.Example. Received: {error}.'
+    ) from error
+
+
+def _images(example: Any) -> Any:
+  # Asked first: looking a key up would add it.
+  if features.IMAGE not in example.features.feature:
+    return []
+  return example.features.feature[features.IMAGE].bytes_list.value
+
+
+def _prepared_example(index: int, example: Any, limits: Limits) -> bytes:
+  images = _images(example)
+  for position, data in enumerate(images):
+    images[position] = _prepared(data, f'{signatures.EXAMPLES}[{index}]', limits)
+  return example.SerializeToString(deterministic=True)

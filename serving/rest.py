@@ -133,8 +133,7 @@ class _Endpoint:
         dtypes = {
           key: numpy_dtype(info) for key, info in servable.signatures[signature_name].inputs.items()
         }
-        inputs = tensor_json.read_inputs(parsed, dtypes)
-        door.check(inputs, self.limits)
+        inputs = door.admit(tensor_json.read_inputs(parsed, dtypes), self.limits)
         outputs = servable.run(signature_name, inputs)
         headers = {MODEL_VERSION: str(number)}
         if servable.weights_sha256:

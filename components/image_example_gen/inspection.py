@@ -22,11 +22,11 @@ class Inspected(NamedTuple):
     row: as in the manifest; `reason` is set where the file cannot be used.
     image_id: sha256 of the file's bytes, hex; '' where there is no file.
     format: one of models.image_file.FORMATS.
-    width: pixels.
-    height: pixels.
+    width: pixels, upright.
+    height: pixels, upright.
     bytes: size of the file.
     measured: of the decoded pixels.
-    personal: codes of personal data that the file holds and its record does not.
+    personal: codes of models.image_formats.exif: what the file says of people and places.
     description: of the decoded pixels, by which copies are found.
   """
 
@@ -54,22 +54,23 @@ def inspect_row(manifest: Manifest, row: Row) -> Inspected:
   if data is None:
     return _bad(row, quarantine.TOO_MANY_BYTES, f'expected at most {MAX_BYTES} bytes.')
   try:
-    header = image_file.inspect(data)
+    prepared = image_file.prepare(data)
   except image_file.ImageFileError as error:
     return _bad(row, error.reason, str(error))
   try:
-    pixels = _decode()(data).numpy()
+    pixels = _decode()(prepared.encoded).numpy()
   except tf.errors.OpError as error:
     return _bad(row, quarantine.UNDECODABLE, _first_line(error))
   return Inspected(
     row,
     hashlib.sha256(data).hexdigest(),
-    header.format,
+    prepared.header.format,
     pixels.shape[1],
     pixels.shape[0],
     len(data),
     measurements.measure(pixels),
-    description=perceptual.describe(pixels),
+    prepared.personal,
+    perceptual.describe(pixels),
   )
 
 

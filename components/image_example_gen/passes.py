@@ -21,6 +21,7 @@ from components.image_example_gen.manifest import FileError, Manifest, Row
 from components.image_example_gen.measurements import Measurements
 from components.image_example_gen.perceptual import Description
 from components.image_example_gen.records import Accepted
+from models import image_file
 
 # Rows a group: some thousand bytes of rows, and enough work for all cores.
 ROW_GROUP = 256
@@ -188,7 +189,7 @@ class _Read(beam.DoFn):
       return None
     if data is None or hashlib.sha256(data).hexdigest() != row['image_id']:
       return None
-    return records.to_example(row, data)
+    return records.to_example(row, image_file.prepare(data).encoded)
 
 
 def _write_groups(path: pathlib.Path, schema: pa.Schema, rows: Iterator[dict]) -> int:

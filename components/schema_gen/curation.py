@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.schema_gen import comparators
-from models import image_file
+from models.image_formats import file_magic
 from schemas import features
 
 # Every value that there can be.
 _DOMAINS = {
-  features.IMAGE_FORMAT: image_file.FORMATS,
+  features.IMAGE_FORMAT: file_magic.FORMATS,
   features.BRIGHTNESS_BUCKET: tuple(name for name, _ in features.BRIGHTNESS_BUCKETS),
   features.SIZE_BUCKET: tuple(name for name, _ in features.SIZE_BUCKETS),
   features.LEAK: features.LEAK_VALUES,

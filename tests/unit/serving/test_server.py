@@ -89,7 +89,7 @@ def test_another_signature_by_name(server):
     ({'instances': [{'b64': 1}]}, 'base64'),
     ({'instances': ['text']}, 'not_an_image'),
     ({'instances': [{'b64': ''}]}, 'empty_file'),
-    ({'instances': [b64(exports.encoded(1, 'TIFF'))]}, 'unsupported_format'),
+    ({'instances': [b64(exports.encoded(1, 'ICO'))]}, 'unsupported_format'),
     (
       {'instances': [b64(exports.encoded(1)), b64(exports.encoded(1)[:40])]},
       'expected the bytes|Expected|Incomplete|Invalid|decode',
@@ -102,7 +102,7 @@ def test_another_signature_by_name(server):
     (
       {
         'signature_name': 'serving_examples',
-        'instances': [b64(exports.example(exports.encoded(1, 'TIFF'), 'id'))],
+        'instances': [b64(exports.example(exports.encoded(1, 'ICO'), 'id'))],
       },
       'unsupported_format',
     ),
