@@ -23,6 +23,7 @@ from components.data_gate.component import DataGate
 from components.evaluator.component import Evaluator
 from components.image_example_gen.component import ImageExampleGen
 from components.import_schema_gen.component import ImportSchemaGen
+from components.production_evaluator.component import ProductionEvaluator
 from components.publisher.component import Publisher
 from components.resolvers.strategies import (
   FirstPredictionsStrategy,
@@ -154,6 +155,16 @@ def create_pipeline(config: Config) -> Pipeline:
     first.add_upstream_node(evaluator)
     predictions = first.outputs['predictions']
     nodes.append(first)
+
+  if config.data.production:
+    nodes.append(
+      ProductionEvaluator(
+        examples=examples,
+        model=model,
+        eval_config=evaluation.scoring_config(config),
+        code_fingerprint=fingerprint('components.production_evaluator', 'components.evaluator'),
+      )
+    )
 
   serving_validator = ServingValidator(
     model=model,

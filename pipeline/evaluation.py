@@ -81,3 +81,12 @@ def eval_config(config: Config) -> tfma.EvalConfig:
     per_slice.slicing_specs.add().feature_keys.append(slice_feature(config, floor.slice))
     per_slice.threshold.value_threshold.lower_bound.value = floor.min_accuracy
   return result
+
+
+def scoring_config(config: Config) -> tfma.EvalConfig:
+  """Returns the same measurements and slices without a threshold: nothing is asked for."""
+  result = eval_config(config)
+  for specs in result.metrics_specs:
+    for metric in specs.metrics:
+      metric.ClearField('per_slice_thresholds')
+  return result

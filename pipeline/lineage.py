@@ -106,12 +106,14 @@ class Lineage:
     version: empty where the run published none.
     steps: executions on the way, in the order in which they ran.
     artifacts: that those steps read or wrote, by id.
+    figures: accuracies of the run, by what they were measured on, as text.
   """
 
   run_id: str
   version: str
   steps: tuple[Step, ...]
   artifacts: Mapping[int, Artifact]
+  figures: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
   def of_type(self, name: str) -> list[Artifact]:
     """Returns the artifacts of a type, oldest first."""
@@ -120,7 +122,7 @@ class Lineage:
   @property
   def facts(self) -> dict[str, str]:
     """What a reader asks first: data, model and verdicts, as text."""
-    found = {'run': self.run_id, 'version': self.version or 'none published'}
+    found = {'run': self.run_id, 'version': self.version or 'none published', **self.figures}
     for dataset in self.of_type(_DATASET)[-1:]:
       found['dataset'] = dataset.uri
       for name in ('manifest_sha256', 'dataset_sha256'):
@@ -234,7 +236,13 @@ class Record:
       artifacts.update(step.compared)
       waiting += [*step.inputs, *step.outputs]
     rows = {one.id: one for one in map(_artifact, self._store.get_artifacts_by_id(artifacts))}
-    return Lineage(run_id, version, tuple(steps[key] for key in sorted(steps)), rows)
+    return Lineage(
+      run_id,
+      version,
+      tuple(steps[key] for key in sorted(steps)),
+      rows,
+      _figures(self._summary(run_id) or self._judged(steps.values())),
+    )
 
   def _pushed(self) -> list[Artifact]:
     found = map(_artifact, self._store.get_artifacts_by_type(_PUSHED))
@@ -249,11 +257,12 @@ class Record:
     for artifact in map(_artifact, self._store.get_artifacts_by_type(_EVALUATION)):
       if artifact.id in outputs:
         tree = _read_json(pathlib.Path(artifact.uri, _VERDICT))
-        word = 'blessed' if tree.get('blessed') else 'not blessed'
-        return {
-          'accuracy': (tree.get('candidate') or {}).get('accuracy'),
-          'verdict': word if tree else '',
-        }
+        # What ProductionEvaluator writes is no verdict.
+        if tree:
+          return {
+            'accuracy': (tree.get('candidate') or {}).get('accuracy'),
+            'verdict': 'blessed' if tree.get('blessed') else 'not blessed',
+          }
     return {}
 
   def _names_of_nodes(self) -> dict[int, str]:
@@ -407,6 +416,23 @@ def _state(steps: Iterable[Step]) -> str:
   if not states <= set(_DONE):
     return 'unfinished'
   return 'cached' if states == {'CACHED'} else 'complete'
+
+
+def _figures(summary: Mapping[str, Any]) -> dict[str, str]:
+  """Returns the accuracies of a summary, each with n and interval."""
+  found = {
+    'accuracy on test': summary.get('accuracy'),
+    'accuracy on production': (summary.get('production') or {}).get('accuracy'),
+  }
+  leaks = summary.get('leaks') or {}
+  if leaks.get('affected'):
+    found['accuracy without leaks'] = leaks.get('accuracy_without')
+  return {
+    name: f'{part["value"]:.4f} (n {part["n"]}, 95 % interval {part["interval"][0]:.4f} to '
+    f'{part["interval"][1]:.4f})'
+    for name, part in found.items()
+    if isinstance(part, Mapping) and part.get('value') is not None and 'interval' in part
+  }
 
 
 def _accuracy(summary: Mapping[str, Any]) -> float | None:

@@ -34,6 +34,8 @@ def collect(config: Config, run: runner.Run) -> dict[str, Any]:
   """Gathers the summary of a run that has ended, well or not."""
   artifacts = _artifacts(config, run)
   verdict = _json(artifacts, 'Evaluator', 'evaluation', 'verdict.json') or {}
+  production = _json(artifacts, 'ProductionEvaluator', 'evaluation', 'production.json')
+  checked = _json(artifacts, 'DataGate', 'report', 'report.json') or {}
   gates = _json(artifacts, 'ServingValidator', 'blessing', 'gates.json') or {}
   training = _json(artifacts, 'Trainer', 'model_run', 'training.json') or {}
   dataset = _json(artifacts, 'ImageExampleGen', 'dataset', 'dataset.json') or {}
@@ -54,6 +56,10 @@ def collect(config: Config, run: runner.Run) -> dict[str, Any]:
     'draft': config.run.draft,
     'open_questions': _open_questions(config, dataset),
     'accuracy': candidate.get('accuracy'),
+    'production': production,
+    'leaks': verdict.get('leaks'),
+    'drift': checked.get('drift', []),
+    'skew': checked.get('skew', []),
     'metrics': candidate or None,
     'verdict': _verdict_word(verdict),
     'reasons': verdict.get('reasons', []),
@@ -118,13 +124,10 @@ def in_words(summary: dict[str, Any]) -> list[str]:
   ]
   if summary['error']:
     lines.append(summary['error'])
-  accuracy = summary['accuracy']
-  if accuracy:
-    low, high = accuracy['interval']
-    lines.append(
-      f'accuracy   {accuracy["value"]:.4f} on {accuracy["n"]} test images '
-      f'(95 % interval {low:.4f} to {high:.4f})'
-    )
+  if summary['accuracy']:
+    lines.append(f'accuracy   {accuracy_text(summary["accuracy"], "test images")}')
+  lines += _production(summary['production'])
+  lines += _leaks(summary['leaks'])
   if summary['verdict']:
     lines.append(f'verdict    {summary["verdict"]}')
   lines += [f'           {reason}' for reason in summary['reasons']]
@@ -149,11 +152,47 @@ def in_words(summary: dict[str, Any]) -> list[str]:
   if dataset:
     lines.append(f'dataset    {dataset.get("dataset_sha256", "")[:16]}')
     lines += [f'           {warning}' for warning in dataset.get('warnings', [])]
+    lines += [f'           {change}' for change in (*summary['drift'], *summary['skew'])]
     lines += _quarantined(summary)
   if summary['answer_error']:
     lines.append(f'{NO_ANSWER}  {summary["answer_error"]}')
   lines += [f'DRAFT      {question}' for question in summary['open_questions']]
   return lines
+
+
+def accuracy_text(accuracy: dict, images: str) -> str:
+  """Returns value, n and interval of an accuracy; `images` says of which."""
+  if accuracy['value'] is None:
+    return f'not measured: 0 {images}'
+  low, high = accuracy['interval']
+  return (
+    f'{accuracy["value"]:.4f} on {accuracy["n"]} {images} '
+    f'(95 % interval {low:.4f} to {high:.4f})'
+  )
+
+
+def _production(production: dict | None) -> list[str]:
+  if not production:
+    return []
+  lines = [f'production {accuracy_text(production["accuracy"], "production images")}']
+  unknown = production['unknown_labels']
+  if unknown:
+    listed = ', '.join(f'{label!r} {count}' for label, count in list(unknown.items())[:5])
+    more = f' and {len(unknown) - 5} more labels' if len(unknown) > 5 else ''
+    lines.append(
+      f'           {sum(unknown.values())} of them have a label that no training image has, and '
+      f'count as wrong: {listed}{more}'
+    )
+  return lines
+
+
+def _leaks(leaks: dict | None) -> list[str]:
+  if not leaks or not leaks['affected']:
+    return []
+  return [
+    f'leaks      {leaks["affected"]} test images have a copy in another split; without them '
+    f'accuracy {accuracy_text(leaks["accuracy_without"], "test images")}'
+  ]
 
 
 def failed_gates(summary: dict[str, Any]) -> list[str]:

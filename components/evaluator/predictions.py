@@ -21,6 +21,7 @@ _SCHEMA = pa.schema(
     ('candidate', pa.list_(pa.float32())),
     ('baseline', pa.list_(pa.float32())),
     ('baseline_label', pa.string()),
+    ('leak', pa.string()),
   ]
 )
 
@@ -43,7 +44,8 @@ def write(
     The file: one row an image in file order; `image_id` and `label` string,
     `label_id` int64 by the candidate's vocabulary, `candidate` and `baseline`
     float32 [K] probabilities, each by the vocabulary of the candidate, and
-    `baseline_label` string, what the model in service says by its own vocabulary.
+    `baseline_label` string, what the model in service says by its own vocabulary, and
+    `leak` string: whether another split holds a copy, null where records do not say.
   """
   path = folder / FILE
   files = input_pipeline.record_files(patterns)
@@ -51,7 +53,7 @@ def write(
   other = _Baseline(candidate, baseline) if baseline else None
   with pq.ParquetWriter(path, _SCHEMA) as writer:
     for batch in input_pipeline.read_records(files).batch(_BATCH):
-      ids, labels = zip(*_identify(batch), strict=True)
+      ids, labels, leaks = zip(*_identify(batch), strict=True)
       answers, says = other.answer(batch) if other else ([None] * len(ids), [None] * len(ids))
       rows = {
         'image_id': ids,
@@ -60,6 +62,7 @@ def write(
         'candidate': list(_probabilities(model, batch)),
         'baseline': answers,
         'baseline_label': says,
+        'leak': leaks,
       }
       writer.write_table(pa.table(rows, schema=_SCHEMA))
   return path
@@ -75,12 +78,13 @@ def _label_ids(model, batch: tf.Tensor) -> np.ndarray:
   return answer[features.LABEL_ID].numpy().reshape(-1)
 
 
-def _identify(batch: tf.Tensor) -> Iterator[tuple[str, str]]:
+def _identify(batch: tf.Tensor) -> Iterator[tuple[str, str, str | None]]:
   for record in batch.numpy():
     feature = tf.train.Example.FromString(record).features.feature
     yield (
       feature[features.IMAGE_ID].bytes_list.value[0].decode(),
       feature[features.LABEL].bytes_list.value[0].decode(),
+      feature[features.LEAK].bytes_list.value[0].decode() if features.LEAK in feature else None,
     )
 
 

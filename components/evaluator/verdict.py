@@ -6,10 +6,13 @@ import operator
 import pathlib
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import tensorflow_model_analysis as tfma
 
 from components.evaluator import metrics
+from schemas import features
 
 FILE = 'verdict.json'
 
@@ -26,6 +29,8 @@ class Verdict:
     baseline: accuracy of the model in service, on the same images; or None.
     baseline_model_id: of the model in service in the metadata store; or None.
     slices: key, value, n, accuracy and interval of each slice.
+    leaks: test images of which another split holds a copy (`affected`), and the
+      accuracy with and without them.
   """
 
   blessed: bool
@@ -35,6 +40,7 @@ class Verdict:
   baseline: dict | None
   baseline_model_id: int | None
   slices: list[dict]
+  leaks: dict
 
   def write(self, folder: pathlib.Path) -> None:
     (folder / FILE).write_text(
@@ -82,8 +88,27 @@ def judge(
     candidate,
     baseline,
     baseline_model_id,
-    _slices(evaluation, with_baseline=baseline is not None),
+    slices(evaluation, with_baseline=baseline is not None),
+    leaks(table, candidate['accuracy']),
   )
+
+
+def leaks(table: pa.Table, accuracy: dict) -> dict:
+  """Returns how many images another split knows, and the accuracy without them.
+
+  Args:
+    table: predictions.parquet.
+    accuracy: of the candidate on all images.
+  """
+  apart = table.filter(pc.fill_null(pc.not_equal(table['leak'], features.LEAK_VALUES[0]), True))
+  correct = 0
+  if apart.num_rows:
+    correct = int((_matrix(apart['candidate']).argmax(axis=1) == apart['label_id'].to_numpy()).sum())
+  return {
+    'affected': table.num_rows - apart.num_rows,
+    'accuracy_with': accuracy,
+    'accuracy_without': metrics.proportion(correct, apart.num_rows),
+  }
 
 
 def _matrix(column) -> np.ndarray:
@@ -153,7 +178,8 @@ def _slice_value(single) -> str:
   return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _slices(evaluation: pathlib.Path, with_baseline: bool) -> list[dict]:
+def slices(evaluation: pathlib.Path, with_baseline: bool) -> list[dict]:
+  """Returns key, value and accuracy of each slice that TFMA measured, sorted."""
   loaded = tfma.load_eval_result(
     str(evaluation), model_name=tfma.CANDIDATE_KEY if with_baseline else ''
   )

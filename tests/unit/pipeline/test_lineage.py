@@ -185,3 +185,20 @@ def test_a_run_of_tfx_itself_has_no_summary_and_is_judged_by_its_evaluation(tmp_
   )
   (run,) = lineage.Record(tmp_path).runs()
   assert (run.accuracy, run.verdict) == (0.5, 'not blessed')
+
+
+def test_production_stands_beside_test_in_the_facts(root):
+  proportion = {'value': 0.8, 'n': 50, 'interval': [0.67, 0.888]}
+  (root / 'second-run' / lineage.SUMMARY).write_text(
+    json.dumps(
+      {
+        'accuracy': {**proportion, 'value': 0.9},
+        'production': {'accuracy': proportion, 'unknown_labels': {}},
+        'leaks': {'affected': 0, 'accuracy_without': proportion},
+      }
+    )
+  )
+  facts = lineage.Record(root).lineage('2').facts
+  assert facts['accuracy on test'] == '0.9000 (n 50, 95 % interval 0.6700 to 0.8880)'
+  assert facts['accuracy on production'] == '0.8000 (n 50, 95 % interval 0.6700 to 0.8880)'
+  assert 'accuracy without leaks' not in facts

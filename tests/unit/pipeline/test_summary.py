@@ -60,3 +60,52 @@ def test_the_card_is_recorded_and_its_gaps_are_open_questions(tmp_path):
     found = summary.collect(config, run)
   assert found['card'] == {**card, 'freshness': ''}
   assert found['open_questions'] == ['data.card.freshness is not filled in']
+
+
+def _proportion(value, n, low, high):
+  return {'value': value, 'n': n, 'interval': [low, high]}
+
+
+def test_production_stands_beside_test_with_n_and_interval(empty):
+  empty['accuracy'] = _proportion(0.95, 100, 0.888, 0.978)
+  empty['production'] = {
+    'accuracy': _proportion(0.8, 50, 0.67, 0.888),
+    'unknown_labels': {'newt': 2, 'toad': 1},
+    'slices': [],
+  }
+  lines = summary.in_words(empty)
+  at = lines.index('accuracy   0.9500 on 100 test images (95 % interval 0.8880 to 0.9780)')
+  assert lines[at + 1 : at + 3] == [
+    'production 0.8000 on 50 production images (95 % interval 0.6700 to 0.8880)',
+    "           3 of them have a label that no training image has, and count as wrong: 'newt' 2, "
+    "'toad' 1",
+  ]
+  empty['production'] = {
+    'accuracy': _proportion(None, 0, 0.0, 1.0),
+    'unknown_labels': {},
+    'slices': [],
+  }
+  assert 'production not measured: 0 production images' in summary.in_words(empty)
+
+
+def test_leaks_are_told_only_where_there_are_some(empty):
+  empty['leaks'] = {
+    'affected': 7,
+    'accuracy_with': _proportion(0.95, 100, 0.888, 0.978),
+    'accuracy_without': _proportion(0.9462, 93, 0.88, 0.977),
+  }
+  assert (
+    'leaks      7 test images have a copy in another split; without them accuracy 0.9462 on 93 '
+    'test images (95 % interval 0.8800 to 0.9770)'
+  ) in summary.in_words(empty)
+  empty['leaks']['affected'] = 0
+  assert not any(line.startswith('leaks') for line in summary.in_words(empty))
+
+
+def test_what_drifted_and_was_let_in_is_told(empty):
+  empty['dataset'] = {'dataset_sha256': 'abc'}
+  empty['drift'] = ['drift, feature label: much']
+  empty['skew'] = ['skew, feature image/brightness: some']
+  lines = summary.in_words(empty)
+  assert '           drift, feature label: much' in lines
+  assert '           skew, feature image/brightness: some' in lines

@@ -28,7 +28,9 @@ def encoded(seed: int, form: str = 'PNG', width: int = 23, height: int = 14) -> 
   return stream.getvalue()
 
 
-def example(image: bytes, image_id: str, label: str = LABELS[0]) -> bytes:
+def example(
+  image: bytes, image_id: str, label: str = LABELS[0], leak: str | None = None
+) -> bytes:
   def feature(value: bytes) -> tf.train.Feature:
     return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
 
@@ -39,6 +41,7 @@ def example(image: bytes, image_id: str, label: str = LABELS[0]) -> bytes:
         features.IMAGE_ID: feature(image_id.encode()),
         features.LABEL: feature(label.encode()),
       }
+      | ({features.LEAK: feature(leak.encode())} if leak else {})
     )
   ).SerializeToString()
 
@@ -77,8 +80,10 @@ def write_image_model(path: pathlib.Path, seed: int = 0, without: str = '') -> p
   def transform(examples):
     parsed = parse(examples)
     equal = tf.equal(parsed[features.LABEL][:, tf.newaxis], labels[tf.newaxis, :])
+    known = tf.argmax(tf.cast(equal, tf.int64), axis=1)
     return {
-      features.LABEL_ID: tf.argmax(tf.cast(equal, tf.int64), axis=1),
+      # As Transform's vocabulary has it.
+      features.LABEL_ID: tf.where(tf.reduce_any(equal, axis=1), known, -1),
       features.IMAGE: parsed[features.IMAGE],
     }
 

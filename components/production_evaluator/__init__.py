@@ -1,0 +1,1 @@
+"""ProductionEvaluator: how the model does on what was served. It blesses nothing."""
