@@ -166,8 +166,7 @@ def accuracy_text(accuracy: dict, images: str) -> str:
     return f'not measured: 0 {images}'
   low, high = accuracy['interval']
   return (
-    f'{accuracy["value"]:.4f} on {accuracy["n"]} {images} '
-    f'(95 % interval {low:.4f} to {high:.4f})'
+    f'{accuracy["value"]:.4f} on {accuracy["n"]} {images} (95 % interval {low:.4f} to {high:.4f})'
   )
 
 

@@ -103,7 +103,9 @@ def leaks(table: pa.Table, accuracy: dict) -> dict:
   apart = table.filter(pc.fill_null(pc.not_equal(table['leak'], features.LEAK_VALUES[0]), True))
   correct = 0
   if apart.num_rows:
-    correct = int((_matrix(apart['candidate']).argmax(axis=1) == apart['label_id'].to_numpy()).sum())
+    correct = int(
+      (_matrix(apart['candidate']).argmax(axis=1) == apart['label_id'].to_numpy()).sum()
+    )
   return {
     'affected': table.num_rows - apart.num_rows,
     'accuracy_with': accuracy,

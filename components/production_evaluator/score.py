@@ -47,9 +47,7 @@ def score(evaluation: pathlib.Path, predicted: pathlib.Path) -> Score:
   truth = table['label_id'].to_numpy()
   answers = np.array(table['candidate'].to_pylist(), np.float32).argmax(axis=1)
   unknown = collections.Counter(
-    label
-    for label, known in zip(table['label'].to_pylist(), truth >= 0, strict=True)
-    if not known
+    label for label, known in zip(table['label'].to_pylist(), truth >= 0, strict=True) if not known
   )
   return Score(
     metrics.proportion(int((answers == truth).sum()), len(truth)),

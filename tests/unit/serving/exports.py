@@ -28,9 +28,7 @@ def encoded(seed: int, form: str = 'PNG', width: int = 23, height: int = 14) -> 
   return stream.getvalue()
 
 
-def example(
-  image: bytes, image_id: str, label: str = LABELS[0], leak: str | None = None
-) -> bytes:
+def example(image: bytes, image_id: str, label: str = LABELS[0], leak: str | None = None) -> bytes:
   def feature(value: bytes) -> tf.train.Feature:
     return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
 

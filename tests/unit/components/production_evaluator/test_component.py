@@ -82,7 +82,11 @@ def test_an_unknown_label_counts_as_wrong_and_is_named(scored, tmp_path):
   rows = pq.read_table(tmp_path / 'evaluation' / 'predictions.parquet').to_pylist()
   assert [row['label_id'] for row in rows[-2:]] == [-1, -1]
   slices = {(row['key'], row['value']): row['accuracy'] for row in found['slices']}
-  assert slices['label', 'newt'] == {'value': 0.0, 'n': 2, 'interval': pytest.approx([0, 0.658], abs=1e-3)}
+  assert slices['label', 'newt'] == {
+    'value': 0.0,
+    'n': 2,
+    'interval': pytest.approx([0, 0.658], abs=1e-3),
+  }
   assert slices['label', labels[0]]['value'] == 1.0
   assert not output.has_custom_property('blessed')
 
