@@ -28,6 +28,10 @@ class SplitConfig(Node):
   val: Fraction = Field(0.1, description='share for early stopping')
   test: Fraction = Field(0.1, description='share for the verdict, never seen in training')
   seed: int = Field(0, description='another seed gives another split (a lock is kept)')
+  time_column: str | None = Field(
+    None,
+    description='a further column, dates or numbers: the earliest go to train, the latest to test',
+  )
 
   @pydantic.model_validator(mode='after')
   def _shares_sum_to_one(self) -> 'SplitConfig':
@@ -87,6 +91,20 @@ class DataConfig(Node):
   )
   on_drift: Literal['stop', 'warn'] = Field(
     'stop', description='what a span does that drifted from the one before'
+  )
+  group_columns: tuple[str, ...] = Field(
+    (),
+    description='further columns (patient, session, device): images of equal value share a split',
+  )
+  near_copies: bool = Field(
+    True, description='images that show one picture share a split, also re-encoded or mirrored'
+  )
+  on_leak: Literal['stop', 'warn', 'drop'] = Field(
+    'stop',
+    description='copies that column or lock put into several splits: drop takes them out of train',
+  )
+  decisions: str = Field(
+    'decisions.csv', description='what reviewers decided about single files, relative to root'
   )
   split: SplitConfig = SplitConfig()
   card: CardConfig = CardConfig()

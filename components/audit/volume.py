@@ -4,7 +4,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from components.audit.dataset import Images
-from components.image_example_gen import ingest
+from components.image_example_gen import dataset_summary
 from schemas import features
 
 FEW_IMAGES = 'few_images'
@@ -64,25 +64,26 @@ def by_class(images: Images) -> list[ClassRow]:
 def shortages(images: Images, rows: list[ClassRow]) -> list[Shortage]:
   """Returns what there is too little of, the smallest class first."""
   found = []
-  if len(images) < ingest.FEW_IMAGES:
+  if len(images) < dataset_summary.FEW_IMAGES:
     found.append(
       Shortage(
         FEW_IMAGES,
         '',
         len(images),
-        ingest.FEW_IMAGES,
-        f'{len(images)} images; below {ingest.FEW_IMAGES} the figures on val and test are rough.',
+        dataset_summary.FEW_IMAGES,
+        f'{len(images)} images; below {dataset_summary.FEW_IMAGES} the figures on val and test are '
+        'rough.',
       )
     )
   for row in reversed(rows):
-    if row.total < ingest.FEW_IMAGES_A_CLASS:
+    if row.total < dataset_summary.FEW_IMAGES_A_CLASS:
       found.append(
         Shortage(
           FEW_IN_CLASS,
           row.label,
           row.total,
-          ingest.FEW_IMAGES_A_CLASS,
-          f'class {row.label}: {_images(row.total)}, below {ingest.FEW_IMAGES_A_CLASS}.',
+          dataset_summary.FEW_IMAGES_A_CLASS,
+          f'class {row.label}: {_images(row.total)}, below {dataset_summary.FEW_IMAGES_A_CLASS}.',
         )
       )
     empty = [name for name in features.SPLITS if name in row.counts and not row.counts[name]]

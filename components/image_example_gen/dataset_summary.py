@@ -1,6 +1,7 @@
 """What dataset.json says of a data set, and what a person is warned of."""
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from components.image_example_gen import findings, fingerprint, quarantine, split
 from components.image_example_gen.index import Index
@@ -20,11 +21,28 @@ ROLES = {
 _NAMED_LABELS = 5
 
 
+class Leaks(NamedTuple):
+  """What was found and done about clusters that were given or locked into several splits.
+
+  Attributes:
+    policy: data.on_leak.
+    clusters: how many there were.
+    images: how many images of val, test and production are marked.
+    taken_out: how many images were taken out.
+  """
+
+  policy: str
+  clusters: int
+  images: int
+  taken_out: int
+
+
 def summarise(
   index: Index,
   manifest: Manifest,
   data: DataConfig,
   tallies: Mapping[str, split.Tally],
+  leaks: Leaks,
   warnings: Iterable[str] = (),
 ) -> dict:
   """Returns what dataset.json holds.
@@ -34,6 +52,7 @@ def summarise(
     manifest: where the rows came from.
     data: what was asked for.
     tallies: by class, as they were split.
+    leaks: what was done about them.
     warnings: further ones.
   """
   counts = index.counts(manifest.splits)
@@ -52,13 +71,13 @@ def summarise(
     'roles': {name: ROLES[name] for name in counts},
     'split': data.split.model_dump(),
     'clusters': _clusters(index),
-    'leaks': {'policy': 'stop', 'clusters': 0, 'images': 0, 'taken_out': 0},
-    'decisions': {'keep': 0, 'drop': 0, 'relabel': 0, 'group': 0},
+    'leaks': leaks._asdict(),
+    'decisions': index.decisions,
     'span': data.span or 0,
     'personal': findings.personal_counts(index.connection),
     'bad': {'count': bad, 'fraction': bad / index.rows, 'limit': data.max_bad_fraction},
     'quarantined': index.reasons(),
-    'warnings': [*_warnings(tallies, images), *warnings],
+    'warnings': [*_warnings(tallies, images), *_file_warnings(index, leaks), *warnings],
   }
 
 
@@ -87,6 +106,7 @@ def _dataset_sha256(index: Index, manifest: Manifest) -> str:
         list(zip(manifest.columns, image.row.columns, strict=True)),
         image.image_id,
         image.row.decision,
+        image.row.group,
         str(accepted.leak),
       ]
     )
@@ -118,13 +138,34 @@ def _warnings(tallies: Mapping[str, split.Tally], images: int) -> list[str]:
       f'all of them are in train, so nothing judges these classes: '
       f'{listed(small)}.'
     )
-  folded: dict[str, list[str]] = {}
-  for label in tallies:
-    folded.setdefault(' '.join(label.casefold().split()), []).append(label)
-  for labels in folded.values():
-    if len(labels) > 1:
-      warnings.append(
-        'labels that differ by case or blanks alone are taken as different classes: '
-        f'{listed(labels)}.'
-      )
+  for labels in findings.similar_labels(tallies):
+    warnings.append(
+      'labels that differ by case, blanks or the way of writing a letter alone are taken as '
+      f'different classes: {listed(labels)}.'
+    )
+  return warnings
+
+
+def _file_warnings(index: Index, leaks: Leaks) -> list[str]:
+  warnings = []
+  conflicts = findings.label_conflicts(index.connection)
+  if conflicts:
+    warnings.append(
+      f'{conflicts} pairs of near-copies have different labels; they are in {findings.FILE_NAME}.'
+    )
+  if leaks.images:
+    warnings.append(
+      f'{leaks.images} images of val, test or production belong together with images of another '
+      f'split ({leaks.clusters} groups); they are marked in image/leak.'
+    )
+  if leaks.taken_out:
+    warnings.append(
+      f'{leaks.taken_out} images were taken out, because what belongs together with them judges '
+      f'({leaks.clusters} groups).'
+    )
+  for code, count in findings.personal_counts(index.connection).items():
+    warnings.append(
+      f'{count} files hold personal data ({code}); it does not reach the records, but stays in '
+      'the files.'
+    )
   return warnings

@@ -9,7 +9,9 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from components.image_example_gen import parallel
-from components.image_example_gen.manifest import FileError, Manifest, Row
+from components.image_example_gen.location import FileError
+from components.image_example_gen.manifest import Manifest
+from components.image_example_gen.rows import Row
 
 STATE_FILE = 'ingest.sqlite3'
 _MODULUS = 1 << 256
@@ -97,7 +99,7 @@ def open_state(folder: pathlib.Path) -> Iterator[sqlite3.Connection]:
 
 
 def rows_fingerprint(manifest: Manifest, hashes: ContentHashes) -> str:
-  """Hashes filename, label, split, columns and content of every row, in any order.
+  """Hashes filename, label, split, columns, decisions and content of every row, in any order.
 
   Raises:
     DataError: the manifest cannot be read.
@@ -122,6 +124,8 @@ def rows_fingerprint(manifest: Manifest, hashes: ContentHashes) -> str:
         row.label,
         row.split,
         row.reason,
+        row.decision,
+        row.group,
         list(zip(manifest.columns, row.columns, strict=True)),
         digest,
       ]

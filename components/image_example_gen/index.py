@@ -10,13 +10,13 @@ import pathlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from components.image_example_gen import quarantine, split
+from components.image_example_gen import decisions, quarantine, split
 from components.image_example_gen.descriptions import Descriptions
 from components.image_example_gen.inspection import Inspected
-from components.image_example_gen.manifest import Row
 from components.image_example_gen.measurements import Measurements
 from components.image_example_gen.quarantine import Finding
 from components.image_example_gen.records import Accepted
+from components.image_example_gen.rows import Row
 from schemas import features
 
 # Of an image: `fixed` is the split that the manifest or the lock has given it,
@@ -26,8 +26,8 @@ PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 CREATE TABLE images (position INTEGER PRIMARY KEY, filename TEXT, label TEXT, image_id TEXT,
   pixel_id TEXT, given TEXT, key BLOB, time, decision TEXT, description INTEGER, rest TEXT,
-  fixed TEXT, split TEXT, cluster TEXT NOT NULL DEFAULT '', leak INTEGER NOT NULL DEFAULT 0,
-  reason TEXT NOT NULL DEFAULT '', detail TEXT, other INTEGER);
+  fixed TEXT, split TEXT, root INTEGER, cluster TEXT NOT NULL DEFAULT '',
+  leak INTEGER NOT NULL DEFAULT 0, reason TEXT NOT NULL DEFAULT '', detail TEXT, other INTEGER);
 CREATE TABLE bad_rows (row INTEGER, filename TEXT, label TEXT, reason TEXT, detail TEXT);
 CREATE TABLE personal (row INTEGER, code TEXT);
 CREATE TABLE groups (description INTEGER, kind TEXT, value TEXT);
@@ -58,11 +58,17 @@ DECIDED = ''
 
 
 class Index:
-  """What pass 1 found, and what is decided on it."""
+  """What pass 1 found, and what is decided on it.
+
+  Attributes:
+    connection: to the tables.
+    decisions: how many rows reviewers decided about, by decision.
+  """
 
   def __init__(self, path: pathlib.Path, seed: int):
     self._seed = seed
     self._rows = 0
+    self.decisions = dict.fromkeys(decisions.DECISIONS, 0)
     self.connection = sqlite3.connect(path, isolation_level=None)
     self.connection.executescript(_TABLES)
 
@@ -84,7 +90,7 @@ class Index:
     inspected: Iterable[Inspected],
     descriptions: Descriptions,
     group_columns: Mapping[str, int] | None = None,
-    time: Callable[[Row], int | float | None] = lambda row: None,
+    clock: Callable[[Row], int | float] | None = None,
   ) -> None:
     """Adds rows, good and bad.
 
@@ -93,12 +99,14 @@ class Index:
       descriptions: gets those of the good ones.
       group_columns: place among the row's columns, by name, of those whose equal
         values keep images together.
-      time: of a good row, to sort by.
+      clock: returns when a good one was taken, as a number to sort by.
     """
     images, bad, personal, groups = [], [], [], []
     for image in inspected:
       self._rows += 1
       row = image.row
+      for name in row.decision.split(decisions.SEPARATOR) if row.decision else ():
+        self.decisions[name] += 1
       personal += [(row.number, code) for code in image.personal]
       if row.reason or image.description is None:
         bad.append((row.number, row.filename, row.label, row.reason, row.detail))
@@ -113,11 +121,19 @@ class Index:
           image.description.pixel_id,
           row.split,
           split.order_key(self._seed, image.image_id),
-          time(row),
+          clock(row) if clock else None,
           row.decision,
           description,
           json.dumps(
-            [row.columns, image.format, image.width, image.height, image.bytes, image.measured]
+            [
+              row.columns,
+              row.group,
+              image.format,
+              image.width,
+              image.height,
+              image.bytes,
+              image.measured,
+            ]
           ),
         )
       )
@@ -147,6 +163,7 @@ class Index:
       "UPDATE images SET fixed = COALESCE(NULLIF(given, ''), "
       '(SELECT split FROM locked WHERE locked.image_id = images.image_id))'
     )
+    self.connection.execute('UPDATE images SET split = fixed')
 
   def findings(self, harmless: bool = True) -> Iterator[Finding]:
     """Yields what was set aside, by row; what is no fault only where `harmless`."""
@@ -212,8 +229,8 @@ class Index:
       "pixel_id, cluster, leak, description FROM images WHERE reason = '' "
       'ORDER BY key, image_id, filename, position'
     ):
-      columns, image_format, width, height, size, measured = json.loads(rest)
-      row = Row(position, filename, label, given, tuple(columns), decision=decision)
+      columns, group, image_format, width, height, size, measured = json.loads(rest)
+      row = Row(position, filename, label, given, tuple(columns), decision=decision, group=group)
       pixel_id, cluster, leak, description = others
       yield Accepted(
         Inspected(row, image_id, image_format, width, height, size, Measurements(*measured)),

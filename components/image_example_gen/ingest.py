@@ -1,34 +1,35 @@
 """From a folder of labelled images to checked and split records: the whole of it, without TFX."""
 
+import contextlib
 import json
 import pathlib
 import tempfile
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from components.image_example_gen import (
-  allocation,
-  dataset_summary,
-  exact_copies,
+  checks,
   findings,
   fingerprint,
   lineage,
   lock,
   passes,
+  perceptual,
+  placement,
   quarantine,
-  split,
+  time_split,
 )
 from components.image_example_gen.descriptions import Descriptions
 from components.image_example_gen.index import Index
-from components.image_example_gen.manifest import Manifest, open_manifest
+from components.image_example_gen.manifest import open_manifest
 from schemas.config import DataConfig
 from schemas.errors import DataError
 
 MANIFEST_FILE = 'manifest.parquet'
 SUMMARY_FILE = 'dataset.json'
 THUMBNAILS_FILE = 'thumbnails.npy'
-_NAMED_FILES = 5
 
 
 class Outputs(NamedTuple):
@@ -68,127 +69,106 @@ def ingest(
   Raises:
     DataError: the data cannot be used; the text says why and what to do.
   """
-  manifest = open_manifest(data)
-  state.mkdir(parents=True, exist_ok=True)
-  with tempfile.TemporaryDirectory(prefix='ingest-', dir=state) as folder:
-    work = pathlib.Path(folder)
-    index = Index(work / 'index.sqlite3', data.split.seed)
-    descriptions = Descriptions(work)
-    try:
-      for found in passes.inspect_all(manifest, work, make_pipeline):
-        index.add(found, descriptions)
-      index.fix(lock.read(lock.lock_path(data, manifest)))
-      exact_copies.set_aside(index.connection)
-      _check_bad_rows(index, manifest, data, state)
-      tallies = _split(index, manifest, data, state, data_fingerprint)
-      quarantine.write(outputs.quarantine, index.findings())
-      groups = passes.write_manifest(outputs.dataset / MANIFEST_FILE, manifest, index.images())
-      changed = passes.write_examples(
-        outputs.dataset / MANIFEST_FILE, groups, manifest, outputs.examples, work, make_pipeline
+  with _inspected(data, state, make_pipeline, checks.Gates(strict=True)) as run:
+    summary = placement.decide(run)
+    lock.write(run.lock_path, run.index.locked())
+    with fingerprint.open_state(state) as connection:
+      lineage.Lineage(connection).end(data_fingerprint, lock.content_hash(run.lock_path))
+    groups = _write(run, outputs)
+    changed = passes.write_examples(
+      outputs.dataset / MANIFEST_FILE,
+      groups,
+      run.manifest,
+      outputs.examples,
+      run.work,
+      make_pipeline,
+    )
+    if changed:
+      raise DataError(
+        f'{changed[0]}: expected the same bytes when read again. Received: others, in '
+        f'{len(changed)} of the images. Wait until nothing writes to {run.manifest.images}, and '
+        'run again.'
       )
-      if changed:
-        raise DataError(
-          f'{changed[0]}: expected the same bytes when read again. Received: others, in '
-          f'{len(changed)} of the images. Wait until nothing writes to {manifest.images}, and '
-          'run again.'
-        )
-      findings.write(outputs.dataset, findings.collect(index.connection))
-      _write_thumbnails(outputs.dataset / THUMBNAILS_FILE, index, descriptions)
-      summary = dataset_summary.summarise(index, manifest, data, tallies)
-    finally:
-      descriptions.close()
-      index.close()
   # What an earlier run left behind when it failed is mended.
   (state / quarantine.FILE_NAME).unlink(missing_ok=True)
-  text = json.dumps(summary, indent=2, ensure_ascii=False) + '\n'
-  (outputs.dataset / SUMMARY_FILE).write_text(text, encoding='utf-8')
-  return summary
+  return _write_summary(outputs, summary)
+
+
+def examine(
+  data: DataConfig,
+  outputs: Outputs,
+  state: pathlib.Path,
+  make_pipeline: passes.MakePipeline,
+) -> dict:
+  """Does what `ingest` does, without records and split lock: to look at the data.
+
+  What would stop a run does not stop this; where copies stand in several splits,
+  they stay, as with data.on_leak 'warn'.
+
+  Args:
+    data: where the images lie, and what is asked of them.
+    outputs: where the results go; `examples` is not read.
+    state: a folder for work files.
+    make_pipeline: makes a Beam pipeline.
+
+  Returns:
+    What dataset.json holds: as with `ingest`, and `would_stop`, the complaints.
+
+  Raises:
+    DataError: nothing can be read.
+  """
+  with _inspected(data, state, make_pipeline, checks.Gates(strict=False)) as run:
+    summary = placement.decide(run)
+    _write(run, outputs)
+  return _write_summary(outputs, {**summary, 'would_stop': run.gates.complaints})
+
+
+@contextlib.contextmanager
+def _inspected(
+  data: DataConfig, state: pathlib.Path, make_pipeline: passes.MakePipeline, gates: checks.Gates
+) -> Iterator[placement.Run]:
+  """Reads every image once."""
+  manifest = open_manifest(data)
+  groups = {name: manifest.columns.index(name) for name in data.group_columns}
+  column = data.split.time_column
+  state.mkdir(parents=True, exist_ok=True)
+  with (
+    tempfile.TemporaryDirectory(prefix='ingest-', dir=state) as folder,
+    contextlib.closing(Index(pathlib.Path(folder, 'index.sqlite3'), data.split.seed)) as index,
+    contextlib.closing(Descriptions(pathlib.Path(folder, 'descriptions'))) as descriptions,
+  ):
+    run = placement.Run(data, manifest, index, descriptions, pathlib.Path(folder), state, gates)
+    clock = (
+      time_split.Clock(manifest.name, column, manifest.columns.index(column)) if column else None
+    )
+    for found in passes.inspect_all(manifest, run.work, make_pipeline):
+      index.add(found, descriptions, groups, clock)
+    checks.check_rows(index, manifest)
+    yield run
+
+
+def _write(run: placement.Run, outputs: Outputs) -> int:
+  """Writes all but records and summary; returns the row groups of manifest.parquet."""
+  quarantine.write(outputs.quarantine, run.index.findings())
+  findings.write(outputs.dataset, findings.collect(run.index.connection))
+  _write_thumbnails(outputs.dataset / THUMBNAILS_FILE, run.index, run.descriptions)
+  return passes.write_manifest(outputs.dataset / MANIFEST_FILE, run.manifest, run.index.images())
 
 
 def _write_thumbnails(path: pathlib.Path, index: Index, descriptions: Descriptions) -> None:
   """Writes uint8 [images, 32, 32, 3], in the order of manifest.parquet."""
-  shape = (index.accepted, *descriptions.thumbnail(0).shape)
+  side = perceptual.THUMBNAIL_SIDE
   # One after another: a file that is mapped into memory counts as memory.
   with open(path, 'wb') as stream:
     np.lib.format.write_array_header_1_0(
-      stream, {'descr': '|u1', 'fortran_order': False, 'shape': shape}
+      stream,
+      {'descr': '|u1', 'fortran_order': False, 'shape': (index.accepted, side, side, 3)},
     )
     for position in index.thumbnail_positions():
       stream.write(descriptions.thumbnail(position).tobytes())
 
 
-def _check_bad_rows(
-  index: Index, manifest: Manifest, data: DataConfig, state: pathlib.Path
-) -> None:
-  if not index.rows:
-    raise DataError(
-      f'{manifest.name}: expected one row an image. Received: no rows. '
-      'Add a row with filename and label for each image.'
-    )
-  bad = dataset_summary.bad_count(index)
-  if bad <= data.max_bad_fraction * index.rows:
-    return
-  # TFX removes the output folders of a run that failed.
-  path = quarantine.write(state, index.findings())
-  first = []
-  for finding in index.findings(harmless=False):
-    first.append(
-      f'{manifest.name} row {finding.row}: {finding.filename!r} {finding.reason}: {finding.detail}'
-    )
-    if len(first) == _NAMED_FILES:
-      break
-  if bad > len(first):
-    first.append(f'... and {bad - len(first)} more.')
-  raise DataError(
-    '\n'.join(
-      [
-        *first,
-        f'{bad} of {index.rows} rows are bad ({100 * bad / index.rows:.1f} %); '
-        f'data.max_bad_fraction is {data.max_bad_fraction:g}. All of them: {path}. '
-        'Mend or remove these rows, or raise data.max_bad_fraction.',
-      ]
-    )
-  )
-
-
-def _split(
-  index: Index, manifest: Manifest, data: DataConfig, state: pathlib.Path, data_fingerprint: str
-) -> dict[str, split.Tally]:
-  path = lock.lock_path(data, manifest)
-  tallies = allocation.assign(index, data.split)
-  if len(tallies) < 2:
-    raise DataError(
-      f'{manifest.name}: expected at least two classes. Received: '
-      f'{", ".join(map(repr, tallies)) or "no usable image"}. Add images of another class.'
-    )
-  counts = index.counts(manifest.splits)
-  split.check_splits({name: sum(classes.values()) for name, classes in counts.items()}, data.split)
-  _check_classes(split.without_train(counts), index, manifest, path)
-  lock.write(path, index.locked())
-  with fingerprint.open_state(state) as connection:
-    lineage.Lineage(connection).end(data_fingerprint, lock.content_hash(path))
-  return tallies
-
-
-def _check_classes(
-  missing: dict[str, int], index: Index, manifest: Manifest, lock_path: pathlib.Path
-) -> None:
-  """Raises DataError where a model could not learn a class that it is measured by."""
-  if not missing:
-    return
-  lines = []
-  for label, count in list(missing.items())[:_NAMED_FILES]:
-    files = index.filenames(label, _NAMED_FILES)
-    lines.append(
-      f'{manifest.name}: class {label!r}: expected images in train. Received: '
-      f'{count} {"image" if count == 1 else "images"}, all in val or test: {", ".join(files)}'
-      f'{" and others" if count > len(files) else ""}.'
-    )
-  if len(missing) > len(lines):
-    lines.append(f'... and {len(missing) - len(lines)} more classes.')
-  lines.append(
-    'What train does not show, no model learns. Correct the label, add images of the class, '
-    'or move some to train: by the column split, or where they are locked, in '
-    f'{lock_path}.'
-  )
-  raise DataError('\n'.join(lines))
+def _write_summary(outputs: Outputs, summary: dict) -> dict:
+  text = json.dumps(summary, indent=2, ensure_ascii=False) + '\n'
+  (outputs.dataset / SUMMARY_FILE).write_text(text, encoding='utf-8')
+  return summary

@@ -8,7 +8,9 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from components.image_example_gen import measurements, perceptual, quarantine
-from components.image_example_gen.manifest import FileError, Manifest, Row
+from components.image_example_gen.location import FileError
+from components.image_example_gen.manifest import Manifest
+from components.image_example_gen.rows import Row
 from models import decoder, image_file
 
 # Far above any photo; a protocol buffer ends at 2 GiB.

@@ -11,8 +11,9 @@ import hashlib
 import os
 import pathlib
 from collections.abc import Iterator
-from typing import NamedTuple
 
+from components.image_example_gen import decisions, location
+from components.image_example_gen.rows import MALFORMED_ROW, Row, checked
 from schemas import features
 from schemas.config import DataConfig
 from schemas.errors import DataError
@@ -21,57 +22,12 @@ FILENAME = 'filename'
 LABEL = 'label'
 SPLIT = 'split'
 
-# Reasons, as they stand in quarantine.csv.
-MALFORMED_ROW = 'malformed_row'
-BLANK_FILENAME = 'blank_filename'
-BLANK_LABEL = 'blank_label'
-UNKNOWN_SPLIT = 'unknown_split'
-OUTSIDE_ROOT = 'outside_root'
-MISSING_FILE = 'missing_file'
-
 _DEFAULT_LABELS = DataConfig().labels
+_DEFAULT_DECISIONS = DataConfig().decisions
 _IMAGES = 'images'
+_NO_PRODUCTION = ' Set data.production to true for it.'
 # What file managers leave behind; hidden files are passed over as well.
 _LITTER = ('Thumbs.db', 'desktop.ini')
-
-
-class Row(NamedTuple):
-  """One row of the manifest.
-
-  Attributes:
-    number: as a spreadsheet counts, so that the header is row 1; without a CSV,
-      the file's place in the sorted list.
-    filename: relative to the image folder, as written.
-    label: without surrounding blanks.
-    split: train, val, test, production, or '' where the manifest leaves it open.
-    columns: values of the manifest's further columns, '' where blank.
-    reason: '' or why the row itself cannot be used.
-    detail: the same in words.
-    decision: what a reviewer decided about the file, joined by '+'; '' for nothing.
-    group: the group that a reviewer put it into; '' for none.
-  """
-
-  number: int
-  filename: str
-  label: str
-  split: str = ''
-  columns: tuple[str, ...] = ()
-  reason: str = ''
-  detail: str = ''
-  decision: str = ''
-  group: str = ''
-
-
-class FileError(DataError):
-  """A row names a file that cannot be used.
-
-  Attributes:
-    reason: OUTSIDE_ROOT or MISSING_FILE.
-  """
-
-  def __init__(self, reason: str, detail: str):
-    super().__init__(detail)
-    self.reason = reason
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +40,7 @@ class Manifest:
     path: of the CSV; None where folders are the classes.
     columns: names of the further columns.
     splits: that a row may name.
+    decisions: the CSV of what reviewers decided; None where there is none.
   """
 
   root: pathlib.Path
@@ -91,6 +48,7 @@ class Manifest:
   path: pathlib.Path | None
   columns: tuple[str, ...]
   splits: tuple[str, ...] = features.SPLITS
+  decisions: pathlib.Path | None = None
 
   @property
   def name(self) -> str:
@@ -106,12 +64,17 @@ class Manifest:
     return self.root.resolve(), self.images.resolve()
 
   def rows(self) -> Iterator[Row]:
-    """Yields the rows in order.
+    """Yields the rows in order, as reviewers decided about them.
 
     Raises:
-      DataError: the CSV cannot be read to its end.
+      DataError: the CSV cannot be read to its end, or neither can the decisions.
     """
-    return self._csv_rows() if self.path else self._folder_rows()
+    rows = self._csv_rows() if self.path else self._folder_rows()
+    if self.decisions:
+      rows = decisions.apply(self.decisions, rows)
+    hint = '' if features.PRODUCTION in self.splits else _NO_PRODUCTION
+    for row in rows:
+      yield checked(row, self.splits, hint if row.split == features.PRODUCTION else '')
 
   def sha256(self) -> str:
     """Returns the hash of the CSV's bytes, or of the list of files without one."""
@@ -129,25 +92,9 @@ class Manifest:
     """Returns the path of an image.
 
     Raises:
-      FileError: it is no file, or lies outside the data folder, by its name or
-        through a link.
+      location.FileError: it is no file, or lies outside the data folder.
     """
-    written = pathlib.PurePath(filename)
-    if written.is_absolute() or '..' in written.parts:
-      raise FileError(OUTSIDE_ROOT, f'expected a path below {self.images}. Received: {filename!r}.')
-    try:
-      path = (self.images / written).resolve()
-      found = path.is_file()
-    except (OSError, ValueError, RuntimeError) as error:
-      raise FileError(MISSING_FILE, f'no such file under {self.images}: {error}.') from error
-    # images/ itself may be a link to another disk: its owner made it.
-    if not any(path.is_relative_to(folder) for folder in self._real_folders):
-      raise FileError(
-        OUTSIDE_ROOT, f'expected a file below {self.root}. Received: a link to {path}.'
-      )
-    if not found:
-      raise FileError(MISSING_FILE, f'not found under {self.images}.')
-    return path
+    return location.locate(self.images, self._real_folders, filename)
 
   def _csv_rows(self) -> Iterator[Row]:
     assert self.path is not None
@@ -167,8 +114,9 @@ class Manifest:
           f'UTF-8. Received: {error}. Save the file as CSV UTF-8.'
         ) from error
 
+  @staticmethod
   def _csv_row(
-    self, number: int, cells: list[str], width: int, positions: dict[str, int], further: list[int]
+    number: int, cells: list[str], width: int, positions: dict[str, int], further: list[int]
   ) -> Row:
     padded = cells + [''] * (width - len(cells))
     row = Row(
@@ -181,20 +129,6 @@ class Manifest:
     if len(cells) != width:
       return row._replace(
         reason=MALFORMED_ROW, detail=f'expected {width} values. Received: {len(cells)}.'
-      )
-    if not row.filename.strip():
-      return row._replace(reason=BLANK_FILENAME, detail='the filename is blank.')
-    if not row.label:
-      return row._replace(reason=BLANK_LABEL, detail='the label is blank.')
-    if row.split and row.split not in self.splits:
-      return row._replace(
-        split='',
-        reason=UNKNOWN_SPLIT,
-        detail=(
-          f'expected one of {", ".join(self.splits)} or a blank as split. '
-          f'Received: {row.split!r}.'
-          + (' Set data.production to true for it.' if row.split == features.PRODUCTION else '')
-        ),
       )
     return row
 
@@ -234,11 +168,12 @@ def open_manifest(data: DataConfig) -> Manifest:
   images = root / _IMAGES if (root / _IMAGES).is_dir() else root
   path = root / data.labels
   if path.is_file():
-    return Manifest(root, images, path, _further_columns(path, data.slice_columns), splits(data))
+    columns = _further_columns(path)
+    _check_columns(data, path.name, columns)
+    return Manifest(root, images, path, columns, splits(data), _decisions(data, root))
   if data.labels == _DEFAULT_LABELS and _class_folders(images):
-    if data.slice_columns:
-      raise _unknown_slice_column(data.slice_columns[0], str(images), ())
-    return Manifest(root, images, None, (), splits(data))
+    _check_columns(data, str(images), ())
+    return Manifest(root, images, None, (), splits(data), _decisions(data, root))
   raise DataError(
     f'{path}: expected a CSV with the columns {FILENAME},{LABEL}. Received: no such file'
     f'{"" if data.labels != _DEFAULT_LABELS else f", and no class folders in {images}"}. '
@@ -246,7 +181,7 @@ def open_manifest(data: DataConfig) -> Manifest:
   )
 
 
-def _further_columns(path: pathlib.Path, slice_columns: tuple[str, ...]) -> tuple[str, ...]:
+def _further_columns(path: pathlib.Path) -> tuple[str, ...]:
   with _reading(path) as stream:
     try:
       header = [name.strip() for name in next(csv.reader(stream, strict=True), [])]
@@ -268,18 +203,32 @@ def _further_columns(path: pathlib.Path, slice_columns: tuple[str, ...]) -> tupl
       f'{path.name} row 1: expected each column once. Received: {twice[0]} '
       f'{names.count(twice[0])} times. Rename or remove one.'
     )
-  further = tuple(name for name in names if name not in (FILENAME, LABEL, SPLIT))
-  for name in slice_columns:
-    if name not in further:
-      raise _unknown_slice_column(name, path.name, further)
-  return further
+  return tuple(name for name in names if name not in (FILENAME, LABEL, SPLIT))
 
 
-def _unknown_slice_column(name: str, source: str, known: tuple[str, ...]) -> DataError:
-  return DataError(
-    f'data.slice_columns: expected columns of {source}: {", ".join(known) or "it has none"}. '
-    f'Received: {name!r}. Correct the name, or add the column.'
-  )
+def _check_columns(data: DataConfig, source: str, known: tuple[str, ...]) -> None:
+  asked = [('data.slice_columns', name) for name in data.slice_columns]
+  asked += [('data.group_columns', name) for name in data.group_columns]
+  if data.split.time_column:
+    asked.append(('data.split.time_column', data.split.time_column))
+  for setting, name in asked:
+    if name not in known:
+      raise DataError(
+        f'{setting}: expected columns of {source}: {", ".join(known) or "it has none"}. '
+        f'Received: {name!r}. Correct the name, or add the column.'
+      )
+
+
+def _decisions(data: DataConfig, root: pathlib.Path) -> pathlib.Path | None:
+  path = root / data.decisions
+  if path.is_file():
+    return path
+  if path.name != _DEFAULT_DECISIONS:
+    raise DataError(
+      f'data.decisions: expected a CSV. Received: {path}, where there is none. '
+      'Correct the name, or leave it out.'
+    )
+  return None
 
 
 def _reading(path: pathlib.Path):

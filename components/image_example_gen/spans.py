@@ -105,6 +105,7 @@ def at(data: DataConfig, span: int | None = None) -> DataConfig:
       'root': known[wanted],
       'span': wanted,
       'lock': data.lock or data.root / lock.FILE_NAME,
+      'decisions': str(data.root / data.decisions),
     }
   )
 

@@ -92,6 +92,47 @@ def _whole(parts: Mapping[str, float], total: int, owed: Mapping[str, float]) ->
   return floors
 
 
+def place(
+  clusters: Iterable[tuple[str, Mapping[str, int]]],
+  tallies: Mapping[str, Tally],
+  config: SplitConfig,
+) -> Iterator[tuple[str, str]]:
+  """Gives each cluster of free images its split, as a whole.
+
+  It goes where the squared distances of its classes from their shares grow least;
+  where that is equal, where the whole data set is shortest of images.
+
+  Args:
+    clusters: name, and number of images by class; the largest first.
+    tallies: by class; they count the clusters as free images.
+    config: shares.
+
+  Yields:
+    (cluster, split).
+  """
+  short = {label: _targets(tally, config) for label, tally in tallies.items()}
+  for label, tally in tallies.items():
+    for name in features.SPLITS:
+      short[label][name] -= tally.fixed.get(name, 0)
+  overall = {name: sum(each[name] for each in short.values()) for name in features.SPLITS}
+  for cluster, classes in clusters:
+    growth = {
+      name: sum(count * (count - 2 * short[label][name]) for label, count in classes.items())
+      for name in features.SPLITS
+    }
+    best = min(features.SPLITS, key=lambda name: (round(growth[name], 9), -overall[name]))
+    for label, count in classes.items():
+      short[label][best] -= count
+      overall[best] -= count
+    yield cluster, best
+
+
+def _targets(tally: Tally, config: SplitConfig) -> dict[str, float]:
+  if tally.total < SMALLEST_SPLIT_CLASS:
+    return {**dict.fromkeys(features.SPLITS, 0.0), features.TRAIN: float(tally.total)}
+  return {name: getattr(config, name) * tally.total for name in features.SPLITS}
+
+
 def assign(
   rows: Iterable[tuple[int, str]],
   quota: Mapping[str, Mapping[str, int]],

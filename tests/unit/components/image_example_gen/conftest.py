@@ -1,9 +1,13 @@
+import contextlib
 import csv
 import glob
+import hashlib
 import io
 import json
 import pathlib
+import sqlite3
 import types
+from unittest import mock
 
 import apache_beam as beam
 import numpy as np
@@ -12,7 +16,21 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageDraw
 
-from components.image_example_gen import ingest, manifest
+from components.image_example_gen import (
+  checks,
+  descriptions,
+  findings,
+  ingest,
+  inspection,
+  lock,
+  manifest,
+  near_copies,
+  perceptual,
+  placement,
+  rows,
+  time_split,
+)
+from components.image_example_gen.index import Index
 from schemas.config import DataConfig
 
 FN_API = '--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner'
@@ -33,15 +51,15 @@ def encode():
 
 @pytest.fixture
 def write_data(tmp_path):
-  """Returns write(rows, files, header): a data folder with labels.csv and images/."""
+  """Returns write(lines, files, header): a data folder with labels.csv and images/."""
 
-  def write(rows, files=None, header=('filename', 'label'), root=None) -> pathlib.Path:
+  def write(lines, files=None, header=('filename', 'label'), root=None) -> pathlib.Path:
     root = root or tmp_path / 'data'
     (root / 'images').mkdir(parents=True, exist_ok=True)
     with open(root / 'labels.csv', 'w', encoding='utf-8', newline='') as stream:
       writer = csv.writer(stream)
       writer.writerow(header)
-      writer.writerows(rows)
+      writer.writerows(lines)
     for name, content in (files or {}).items():
       path = root / 'images' / name
       path.parent.mkdir(parents=True, exist_ok=True)
@@ -143,3 +161,84 @@ def picture():
     return np.asarray(image)
 
   return draw
+
+
+class Source:
+  """A manifest without files, for `placed`: rows as pass 1 would have found them.
+
+  A row is a dict of filename and label, and where wanted split (given), pixels
+  (equal for copies), bytes (equal for one file), and columns.
+  """
+
+  def __init__(self, folder: pathlib.Path):
+    self._folder = folder
+    self._looks = 0
+
+  def place(self, given, strict=True, pairs=(), columns=(), **settings):
+    """Decides about the rows; returns {filename: row of the index} and the summary."""
+    self._looks += 1
+    data = DataConfig(root=self._folder, **settings)
+    (self._folder / 'labels.csv').write_text(','.join(('filename', 'label', 'split', *columns)))
+    opened = manifest.open_manifest(data)
+    work = self._folder / f'look{self._looks}'
+    work.mkdir()
+    index = Index(work / 'index.sqlite3', data.split.seed)
+    time = data.split.time_column
+    clock = time_split.Clock('labels.csv', time, columns.index(time)) if time else None
+    with contextlib.closing(index), descriptions.Descriptions(work / 'd') as store:
+      gates = checks.Gates(strict)
+      run = placement.Run(data, opened, index, store, work, self._folder, gates)
+      found = [_found(number, row, columns) for number, row in enumerate(given, start=2)]
+      groups = {name: columns.index(name) for name in data.group_columns}
+      index.add(found, store, groups, clock)
+      positions = {row['filename']: number for number, row in enumerate(given)}
+      with mock.patch.object(near_copies, 'find') as find:
+        find.return_value = [
+          near_copies.Match(positions[a], positions[b], how, similarity)
+          for a, b, how, similarity in pairs
+        ]
+        summary = placement.decide(run)
+      index.connection.row_factory = sqlite3.Row
+      table = index.connection.execute('SELECT * FROM images').fetchall()
+      return types.SimpleNamespace(
+        rows={row['filename']: dict(row) for row in table},
+        splits={row['filename']: row['split'] for row in table if not row['reason']},
+        summary=summary,
+        complaints=gates.complaints,
+        locked=dict(index.locked()),
+        findings=[finding._asdict() for finding in findings.collect(index.connection)],
+        quarantined={one.filename: one for one in index.findings()},
+      )
+
+  def lock(self, result):
+    """Locks what was decided."""
+    lock.write(self._folder / 'splits.lock.csv', sorted(result.locked.items()))
+
+
+def _found(number, row, columns):
+  content = row.get('bytes', row['filename'])
+  pixels = hashlib.sha256(row.get('pixels', content).encode()).hexdigest()
+  return inspection.Inspected(
+    rows.Row(
+      number,
+      row['filename'],
+      row['label'],
+      row.get('split', ''),
+      tuple(str(row.get(name, '')) for name in columns),
+      decision=row.get('decision', ''),
+      group=row.get('group', ''),
+    ),
+    image_id=hashlib.sha256(content.encode()).hexdigest(),
+    format='PNG',
+    width=40,
+    height=30,
+    bytes=100,
+    personal=tuple(row.get('personal', ())),
+    description=perceptual.Description(pixels, bytes(32), 0, 30, bytes(4096), bytes(3072)),
+  )
+
+
+@pytest.fixture
+def source(tmp_path):
+  """A Source: decides about rows without reading an image."""
+  return Source(tmp_path)

@@ -286,7 +286,7 @@ def test_a_class_that_only_val_or_test_shows_stops_the_run(good_data, run_ingest
     run_ingest(good_data)
   first, last = str(error.value).splitlines()
   assert first == (
-    "labels.csv: class 'rare': expected images in train. Received: 7 images, all in val or test: "
+    "labels.csv: class 'rare': expected images in train. Received: 7 images, none in train: "
     'r0.png, r1.png, r2.png, r3.png, r4.png and others.'
   )
   assert 'the column split' in last and str(good_data / 'splits.lock.csv') in last

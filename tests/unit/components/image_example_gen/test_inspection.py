@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.image_example_gen import inspection, manifest, quarantine
+from components.image_example_gen import inspection, location, manifest, quarantine, rows
 from models import image_file
 
 
 def _inspect(root, name):
   opened = manifest.Manifest(root, root / 'images', root / 'labels.csv', ())
-  return inspection.inspect_row(opened, manifest.Row(2, name, 'cat'))
+  return inspection.inspect_row(opened, rows.Row(2, name, 'cat'))
 
 
 @pytest.mark.parametrize('image_format', ['PNG', 'JPEG', 'GIF', 'BMP', 'WEBP', 'TIFF'])
@@ -62,4 +62,4 @@ def test_a_file_that_is_too_large_is_not_read_as_a_whole(write_data, encode, mon
 
 def test_a_missing_file_keeps_the_row(write_data):
   found = _inspect(write_data([]), 'absent.png')
-  assert (found.row.reason, found.row.filename) == (manifest.MISSING_FILE, 'absent.png')
+  assert (found.row.reason, found.row.filename) == (location.MISSING_FILE, 'absent.png')

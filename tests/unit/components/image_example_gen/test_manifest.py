@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from components.image_example_gen import manifest
+from components.image_example_gen import location, manifest, rows
 from schemas.config import DataConfig
 from schemas.errors import DataError
 
@@ -19,19 +19,19 @@ def test_bom_crlf_quotes_and_blanks_are_read_as_a_spreadsheet_means_them(tmp_pat
     'ü.png,dog,Test,\r\n'.encode()
   )
   first, second = _rows(tmp_path)
-  assert first == manifest.Row(2, 'a, b.png', 'cat', '', ('two\r\nlines',))
+  assert first == rows.Row(2, 'a, b.png', 'cat', '', ('two\r\nlines',))
   # The empty line is row 3.
-  assert second == manifest.Row(4, 'ü.png', 'dog', 'test', ('',))
+  assert second == rows.Row(4, 'ü.png', 'dog', 'test', ('',))
 
 
 @pytest.mark.parametrize(
   ('line', 'reason'),
   [
-    ('a.png,', manifest.BLANK_LABEL),
-    ('a.png,  ', manifest.BLANK_LABEL),
-    (',cat', manifest.BLANK_FILENAME),
-    ('a.png', manifest.MALFORMED_ROW),
-    ('a.png,cat,dog', manifest.MALFORMED_ROW),
+    ('a.png,', rows.BLANK_LABEL),
+    ('a.png,  ', rows.BLANK_LABEL),
+    (',cat', rows.BLANK_FILENAME),
+    ('a.png', rows.MALFORMED_ROW),
+    ('a.png,cat,dog', rows.MALFORMED_ROW),
   ],
 )
 def test_a_row_that_cannot_be_used_says_why(tmp_path, line, reason):
@@ -45,7 +45,7 @@ def test_a_row_that_cannot_be_used_says_why(tmp_path, line, reason):
 def test_an_unknown_split_is_a_bad_row(tmp_path):
   (tmp_path / 'labels.csv').write_text('filename,label,split\na.png,cat,eval\nb.png,cat,val\n')
   bad, good = _rows(tmp_path)
-  assert bad.reason == manifest.UNKNOWN_SPLIT
+  assert bad.reason == rows.UNKNOWN_SPLIT
   assert "'eval'" in bad.detail
   assert (good.reason, good.split) == ('', 'val')
 
@@ -114,7 +114,7 @@ def test_names_that_are_no_utf8_are_bad_rows(tmp_path):
   with open(folder + b'/\xff.png', 'wb'):
     pass
   [row] = _rows(tmp_path)
-  assert row.reason == manifest.MALFORMED_ROW
+  assert row.reason == rows.MALFORMED_ROW
   assert row.filename.isprintable()
 
 
@@ -124,9 +124,9 @@ def test_filenames_are_relative_to_images_where_it_exists(tmp_path):
   opened = manifest.open_manifest(DataConfig(root=tmp_path))
   assert opened.locate('a.png') == tmp_path / 'a.png'
   (tmp_path / 'images').mkdir()
-  with pytest.raises(manifest.FileError) as error:
+  with pytest.raises(location.FileError) as error:
     manifest.open_manifest(DataConfig(root=tmp_path)).locate('a.png')
-  assert error.value.reason == manifest.MISSING_FILE
+  assert error.value.reason == location.MISSING_FILE
 
 
 def test_no_path_leads_out_of_the_root(tmp_path):
@@ -139,11 +139,11 @@ def test_no_path_leads_out_of_the_root(tmp_path):
   (root / 'images' / 'in.png').symlink_to(root / 'other.png')
   opened = manifest.open_manifest(DataConfig(root=root))
   for name in ('../../secret.png', str(tmp_path / 'secret.png'), 'out.png', 'x/../../other.png'):
-    with pytest.raises(manifest.FileError) as error:
+    with pytest.raises(location.FileError) as error:
       opened.locate(name)
-    assert error.value.reason == manifest.OUTSIDE_ROOT, name
+    assert error.value.reason == location.OUTSIDE_ROOT, name
   assert opened.locate('in.png') == root / 'other.png'
   for name in ('absent.png', '.', 'x' * 300, 'a\0b'):
-    with pytest.raises(manifest.FileError) as error:
+    with pytest.raises(location.FileError) as error:
       opened.locate(name)
-    assert error.value.reason == manifest.MISSING_FILE, name
+    assert error.value.reason == location.MISSING_FILE, name
