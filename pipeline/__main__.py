@@ -86,17 +86,19 @@ def run(
 
 @data_app.command('get')
 def data_get(
-  dataset: Annotated[str, typer.Argument(metavar='DATASET', help='digits')],
+  dataset: Annotated[str, typer.Argument(metavar='DATASET', help='digits or flowers')],
   output: Annotated[
     pathlib.Path | None, typer.Option(help='The folder to write; by default data/DATASET.')
   ] = None,
 ):
-  """Write a bundled data set as image files with a labels.csv."""
+  """Write a data set: digits come with the package, flowers are fetched (229 MB)."""
   from pipeline import datasets
 
   folder = output or pathlib.Path('data') / dataset
-  datasets.write(dataset, folder)
-  Console(highlight=False).print(f'wrote {folder}', soft_wrap=True)
+  out = Console(highlight=False)
+  with out.status(f'writing {escape(str(folder))} ...'):
+    datasets.write(dataset, folder)
+  out.print(f'{escape(str(folder))} is complete', soft_wrap=True)
 
 
 @runs_app.command('list')

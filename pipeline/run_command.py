@@ -81,7 +81,7 @@ def _prepare_data(config: Config, console: Console) -> None:
   if not root.is_dir():
     raise DataError(
       f'data.root: expected a folder with {config.data.labels}, or with one subfolder a class. '
-      f'Received: {root}, which does not exist.'
+      f'Received: {root}, which does not exist.{datasets.hint(root)}'
     )
 
 

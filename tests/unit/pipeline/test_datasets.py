@@ -1,90 +1,30 @@
-import csv
-import os
+import re
 
-import numpy as np
 import pytest
-import tensorflow_data_validation as tfdv
-from PIL import Image
-from sklearn import datasets as sklearn_datasets
 
 from pipeline import datasets
 from schemas.errors import DataError
 
 
-@pytest.fixture
-def root(tmp_path):
-  datasets.write_digits(tmp_path / 'digits')
-  return tmp_path / 'digits'
+def test_an_unknown_name_names_the_known_ones(tmp_path):
+  with pytest.raises(DataError, match=r'one of digits, flowers\. Received: tulips\.'):
+    datasets.write('tulips', tmp_path / 'tulips')
 
 
-def _times(root):
-  return {path: path.stat().st_mtime_ns for path in root.rglob('*') if path.is_file()}
+def test_a_name_finds_its_writer(tmp_path):
+  datasets.write('digits', tmp_path / 'numbers')
+  assert (tmp_path / 'numbers' / 'labels.csv').is_file()
 
 
-def test_the_files_are_scikit_learns_digits(root):
-  digits = sklearn_datasets.load_digits()
-  with open(root / 'labels.csv', newline='') as stream:
-    rows = list(csv.DictReader(stream))
-  assert len(rows) == len(digits.target) == 1797
-  assert [int(row['label']) for row in rows] == digits.target.tolist()
-  for number in (0, 7, 1796):
-    with Image.open(root / 'images' / rows[number]['filename']) as image:
-      assert image.format == 'PNG'
-      pixels = np.asarray(image)
-    # The 17 values of scikit-learn come back without loss.
-    np.testing.assert_array_equal(np.round(pixels / 255 * 16), digits.images[number])
-  assert sorted(os.listdir(root.parent)) == ['digits']
+def test_flowers_are_pinned():
+  flowers = datasets.FLOWERS
+  assert flowers.url.startswith('https://')
+  assert re.fullmatch('[0-9a-f]{64}', flowers.sha256)
+  assert sum(flowers.classes.values()) == 3670
 
 
-def test_no_two_images_are_the_same(root):
-  contents = [path.read_bytes() for path in (root / 'images').iterdir()]
-  assert len(set(contents)) == len(contents) == 1797
-
-
-def test_what_is_right_is_left_alone(root, capsys):
-  before = _times(root)
-  datasets.write_digits(root)
-  assert _times(root) == before
-  assert capsys.readouterr() == ('', '')
-
-
-def test_what_differs_is_put_right_and_the_lock_stays(root, tmp_path):
-  (root / 'splits.lock.csv').write_text('kept')
-  (root / 'images' / 'digit_0003.png').write_bytes(b'broken')
-  (root / 'images' / 'digit_0004.png').unlink()
-  labels = (root / 'labels.csv').read_text()
-  (root / 'labels.csv').write_text(labels.replace('0005.png,5', '0005.png,6'))
-  datasets.write_digits(root)
-  datasets.write_digits(tmp_path / 'again')
-  for path in (tmp_path / 'again').rglob('*.*'):
-    assert (root / path.relative_to(tmp_path / 'again')).read_bytes() == path.read_bytes()
-  assert (root / 'splits.lock.csv').read_text() == 'kept'
-  assert sorted(os.listdir(root)) == ['images', 'labels.csv', 'splits.lock.csv']
-
-
-def test_another_data_set_is_not_overwritten(tmp_path):
-  (tmp_path / 'labels.csv').write_text('filename,label\nmine.png,cat\n')
-  with pytest.raises(DataError, match=r"which holds 'mine\.png'"):
-    datasets.write_digits(tmp_path)
-  assert (tmp_path / 'labels.csv').read_text() == 'filename,label\nmine.png,cat\n'
-
-
-def test_images_without_labels_are_not_mixed_with_digits(tmp_path):
-  (tmp_path / 'cat').mkdir()
-  (tmp_path / 'cat' / 'mine.png').touch()
-  with pytest.raises(DataError, match='mine'):
-    datasets.write_digits(tmp_path)
-
-
-def test_a_folder_that_cannot_be_written_is_named(tmp_path):
-  (tmp_path / 'file').touch()
-  with pytest.raises(DataError, match='data.root'):
-    datasets.write_digits(tmp_path / 'file' / 'digits')
-
-
-def test_the_bundled_schema_knows_ten_digits():
-  schema = tfdv.load_schema_text(
-    os.path.join(os.path.dirname(datasets.__file__), '../schemas/digits/schema.pbtxt')
+def test_only_a_known_folder_has_a_hint(tmp_path):
+  assert datasets.hint(tmp_path / 'mine') == ''
+  assert f'sightline data get flowers --output {tmp_path}/flowers' in datasets.hint(
+    tmp_path / 'flowers'
   )
-  [label] = [feature for feature in schema.feature if feature.name == 'label']
-  assert list(label.string_domain.value) == [str(digit) for digit in range(10)]

@@ -2,14 +2,17 @@
 
 import io
 import json
+import pathlib
 import time
 
 import pytest
 from rich.console import Console
 
 from pipeline import answer_process, display, run_command, summary
-from schemas.errors import ServingError
+from schemas.errors import DataError, ServingError
 from schemas.loader import build_config
+
+FLOWERS = pathlib.Path(run_command.__file__).parent / 'configs' / 'flowers.yaml'
 
 
 @pytest.fixture
@@ -146,3 +149,12 @@ def test_a_wait_without_a_terminal_gives_signs_of_life(monkeypatch):
   ended = stream.getvalue()
   time.sleep(0.15)
   assert stream.getvalue() == ended
+
+
+def test_flowers_that_are_not_there_name_the_command_that_fetches_them(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  with pytest.raises(
+    DataError, match=r'does not exist\. Fetch it first: sightline data get flowers'
+  ):
+    run_command.run(FLOWERS, None, (), ask=False)
+  assert not (tmp_path / 'runs').exists()

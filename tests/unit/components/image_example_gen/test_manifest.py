@@ -108,6 +108,27 @@ def test_one_folder_a_class(tmp_path):
   assert [row.label for row in _rows(tmp_path)] == ['lion']
 
 
+def test_folders_and_files_may_have_any_name(tmp_path):
+  names = [
+    '-dash/--x.png',
+    'a class/one photo, really.png',
+    'b [1]*/new\nline.png',
+    'Ünïcode 花/ß \'quoted\' "twice".png',
+  ]
+  for name in names:
+    path = tmp_path / name
+    path.parent.mkdir(parents=True)
+    path.write_text(name)
+  (tmp_path / 'LICENSE.txt').touch()
+  opened = manifest.open_manifest(DataConfig(root=tmp_path))
+  assert opened.path is None
+  rows = list(opened.rows())
+  assert sorted(row.filename for row in rows) == sorted(names)
+  for row in rows:
+    assert row.label == row.filename.partition('/')[0]
+    assert row.reason == '' and opened.locate(row.filename).read_text() == row.filename
+
+
 def test_names_that_are_no_utf8_are_bad_rows(tmp_path):
   folder = os.fsencode(tmp_path / 'cat')
   os.mkdir(folder)
