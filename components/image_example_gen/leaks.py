@@ -85,8 +85,8 @@ def complaint(index: Index, clusters: list[str], source: str, lock: str) -> str:
   return '\n'.join(lines)
 
 
-def take_out(index: Index, clusters: list[str]) -> int:
-  """Leaves the members of each cluster in one split; returns how many were taken out."""
+def take_out(index: Index, clusters: list[str]) -> None:
+  """Leaves the members of each cluster in one split, and takes the others out."""
   taken = []
   for cluster in clusters:
     kept = _sides(index.connection, cluster)[0]
@@ -105,7 +105,6 @@ def take_out(index: Index, clusters: list[str]) -> int:
   index.many(
     'UPDATE images SET reason = ?, detail = ?, other = ?, split = NULL WHERE position = ?', taken
   )
-  return len(taken)
 
 
 def mark(index: Index) -> int:

@@ -11,6 +11,7 @@ from components.image_example_gen import (
   exact_copies,
   leaks,
   lock,
+  quarantine,
   split,
   time_split,
 )
@@ -68,9 +69,8 @@ def decide(run: Run) -> dict:
     checks.check_bad_rows(index, run.manifest, data, run.state)
   clustering.name(index)
   straddling = leaks.find(index)
-  taken = 0
   if data.on_leak == leaks.DROP:
-    taken = leaks.take_out(index, straddling)
+    leaks.take_out(index, straddling)
   with gates.gate():
     if straddling and data.on_leak == leaks.STOP:
       raise DataError(leaks.complaint(index, straddling, run.manifest.name, str(run.lock_path)))
@@ -79,6 +79,7 @@ def decide(run: Run) -> dict:
   clustering.name(index)
   marked = leaks.mark(index)
   _check_splits(run, list(tallies))
+  taken = index.reasons().get(quarantine.LEAK, 0)
   found = dataset_summary.Leaks(data.on_leak, len(straddling), marked, taken)
   return dataset_summary.summarise(index, run.manifest, data, tallies, found, warnings)
 

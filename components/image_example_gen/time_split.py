@@ -88,7 +88,7 @@ def assign(index: Index, config: SplitConfig) -> tuple[dict[str, split.Tally], l
     "WHERE reason = '' AND cluster != '' GROUP BY cluster"
   )
   index.connection.execute('CREATE UNIQUE INDEX temp.by_latest ON latest (cluster)')
-  taken = _take_out(index, cuts)
+  _take_out(index, cuts)
   allocation.follow(index)
   index.connection.execute(
     "UPDATE images SET split = (SELECT CASE WHEN t < ? THEN 'train' WHEN t < ? THEN 'val' "
@@ -97,7 +97,7 @@ def assign(index: Index, config: SplitConfig) -> tuple[dict[str, split.Tally], l
     "WHERE split IS NULL AND reason = ''",
     cuts,
   )
-  return allocation.tallies(index), _warnings(index, config, taken)
+  return allocation.tallies(index), _warnings(index, config)
 
 
 def _read(text: str) -> tuple[int | float, type] | None:
@@ -204,7 +204,7 @@ def _nearest(
   return math.inf if last is None else last + 1
 
 
-def _take_out(index: Index, cuts: Cuts) -> int:
+def _take_out(index: Index, cuts: Cuts) -> None:
   """Takes out the members of clusters that cannot follow the others in time."""
   side = "CASE WHEN {} < :val THEN 'train' ELSE 'judged' END"
   rows = index.connection.execute(
@@ -233,16 +233,10 @@ def _take_out(index: Index, cuts: Cuts) -> int:
       for position, twin, filename in rows
     ),
   )
-  return len(rows)
 
 
-def _warnings(index: Index, config: SplitConfig, taken: int) -> list[str]:
+def _warnings(index: Index, config: SplitConfig) -> list[str]:
   warnings = []
-  if taken:
-    warnings.append(
-      f'{taken} images were taken out: they belong together with images on the other side of the '
-      'time at which train ends.'
-    )
   train, images = index.connection.execute(
     "SELECT SUM(split = 'train'), COUNT(*) FROM images WHERE reason = '' "
     f"AND split != '{features.PRODUCTION}'"

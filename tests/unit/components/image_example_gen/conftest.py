@@ -89,6 +89,32 @@ def _read_csv(path):
 
 
 @pytest.fixture
+def run_examine(tmp_path):
+  """Returns run(root, **data settings): a look at the data, and what it wrote."""
+
+  def run(root, **settings):
+    out = tmp_path / 'examined'
+    (out / 'dataset').mkdir(parents=True)
+    outputs = ingest.Outputs({}, out / 'quarantine', out / 'dataset')
+    summary = ingest.examine(
+      DataConfig(root=root, **settings),
+      outputs,
+      tmp_path / 'state',
+      lambda: beam.Pipeline(argv=[FN_API]),
+    )
+    assert json.loads((out / 'dataset' / 'dataset.json').read_text()) == summary
+    return types.SimpleNamespace(
+      summary=summary,
+      folder=out,
+      findings=_read_csv(out / 'dataset' / 'findings.csv'),
+      quarantined=_read_csv(out / 'quarantine' / 'quarantine.csv'),
+      manifest=pq.read_table(out / 'dataset' / 'manifest.parquet').to_pylist(),
+    )
+
+  return run
+
+
+@pytest.fixture
 def run_ingest(tmp_path):
   """Returns run(root, **data settings): a real ingest, and what it wrote."""
   runs = []
