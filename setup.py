@@ -39,6 +39,7 @@ setuptools.setup(
     include=[pattern for name in PACKAGES for pattern in (name, f'{name}.*')]
   ),
   package_data={
+    'components': ['audit/*.jinja', 'audit/*.css'],
     'schemas': ['*/schema.pbtxt'],
     'pipeline': ['configs/*.yaml', 'templates/*'],
   },

@@ -23,6 +23,12 @@ class Dataset(Artifact):
   TYPE_NAME = 'components.Dataset'
 
 
+class Audit(Artifact):
+  """What a person should see of the data: audit.html, findings.csv, suspects.csv, audit.json."""
+
+  TYPE_NAME = 'components.Audit'
+
+
 class GateReport(Artifact):
   """What DataGate looked at when it let the data pass: report.json."""
 

@@ -10,9 +10,13 @@ import importlib.util
 import pathlib
 
 
+# Templates and styles decide what a component writes as much as its code does.
+_SUFFIXES = ('.py', '.jinja', '.css')
+
+
 @functools.cache
 def fingerprint(*packages: str) -> str:
-  """Hashes the Python sources of packages, by relative name and content.
+  """Hashes the sources of packages, templates among them, by relative name and content.
 
   Args:
     *packages: dotted names, such as `models` or `components.evaluator`.
@@ -27,8 +31,12 @@ def fingerprint(*packages: str) -> str:
       raise ModuleNotFoundError(package)
     origin = pathlib.Path(spec.origin)
     folder = origin.parent
-    sources = sorted(folder.rglob('*.py')) if origin.name == '__init__.py' else [origin]
+    sources = _sources(folder) if origin.name == '__init__.py' else [origin]
     for source in sources:
       digest.update(f'{package}/{source.relative_to(folder)}\0'.encode())
       digest.update(source.read_bytes())
   return digest.hexdigest()[:16]
+
+
+def _sources(folder: pathlib.Path) -> list[pathlib.Path]:
+  return sorted(path for path in folder.rglob('*') if path.suffix in _SUFFIXES)

@@ -19,6 +19,7 @@ from tfx.types import standard_artifacts
 from tfx.types.channel import BaseChannel, Channel
 
 import components
+from components.audit.component import Audit
 from components.data_gate.component import DataGate
 from components.evaluator.component import Evaluator
 from components.image_example_gen.component import ImageExampleGen
@@ -78,6 +79,17 @@ def create_pipeline(config: Config) -> Pipeline:
   examples = example_gen.outputs['examples']
   dataset = example_gen.outputs['dataset']
 
+  audit = Audit(
+    dataset=dataset,
+    quarantine=example_gen.outputs['quarantine'],
+    name=config.name,
+    data=config.data,
+    settings=config.audit,
+    code_fingerprint=fingerprint(
+      'components.audit', 'components.image_example_gen', 'models.image_file'
+    ),
+  )
+
   statistics_gen = StatisticsGen(examples=examples, stats_options=statistics_options())
   statistics = statistics_gen.outputs['statistics']
   schema_gen = _schema_gen(config, statistics)
@@ -126,6 +138,8 @@ def create_pipeline(config: Config) -> Pipeline:
     custom_config=_training_config(config),
     custom_executor_spec=executor_spec.ExecutorClassSpec(trainer_executor.Executor),
   )
+  # A person can look at the page before anything was learnt from the data.
+  trainer.add_upstream_node(audit)
   model = trainer.outputs['model']
 
   served_model = _served_model(kubeflow)
@@ -140,6 +154,7 @@ def create_pipeline(config: Config) -> Pipeline:
   predictions = evaluator.outputs['predictions']
   nodes: list[base_node.BaseNode] = [
     example_gen,
+    audit,
     statistics_gen,
     schema_gen,
     example_validator,

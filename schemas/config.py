@@ -110,6 +110,16 @@ class DataConfig(Node):
   card: CardConfig = CardConfig()
 
 
+class AuditConfig(Node):
+  """The page that shows the data before anything is trained on them."""
+
+  samples_per_class: Annotated[int, Field(ge=1)] = Field(
+    10, description='pictures of each class on the page'
+  )
+  seed: int = Field(0, description='another seed draws other samples')
+  suspects: bool = Field(True, description='false: no search for labels that look wrong')
+
+
 class ImageConfig(Node):
   height: Annotated[int, Field(ge=8, le=2048)] = Field(
     96, description='pixels; every image is resized to height x width'
@@ -236,6 +246,7 @@ class Config(Node):
 
   name: Name = Field(description='of the experiment and, by default, of the model')
   data: DataConfig = DataConfig()
+  audit: AuditConfig = AuditConfig()
   image: ImageConfig = ImageConfig()
   augment: AugmentConfig = AugmentConfig()
   model: ModelConfig = ModelConfig()

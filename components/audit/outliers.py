@@ -140,8 +140,7 @@ def _blurred(images: Images) -> Iterator[Outlier]:
       BLURRED,
       value,
       limit,
-      f'sharpness {value:.2g} (variance of the Laplacian); {by[position]} seldom '
-      f'falls below {limit:.2g}',
+      f'sharpness {value:.2g}, where {by[position]} seldom falls below {limit:.2g}',
     )
 
 

@@ -134,7 +134,7 @@ def _out_of_fold(
 
 
 def _features(thumbnails: np.ndarray, positions: np.ndarray) -> np.ndarray:
-  result = np.empty((len(positions), cheap_features.WIDTH), np.float32)
+  result: np.ndarray = np.empty((len(positions), cheap_features.WIDTH), np.float32)
   for start in range(0, len(positions), _CHUNK):
     chunk = positions[start : start + _CHUNK]
     result[start : start + _CHUNK] = cheap_features.features(thumbnails[chunk])
