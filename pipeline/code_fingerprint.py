@@ -9,7 +9,6 @@ import hashlib
 import importlib.util
 import pathlib
 
-
 # Templates and styles decide what a component writes as much as its code does.
 _SUFFIXES = ('.py', '.jinja', '.css')
 

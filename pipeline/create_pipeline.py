@@ -85,9 +85,7 @@ def create_pipeline(config: Config) -> Pipeline:
     name=config.name,
     data=config.data,
     settings=config.audit,
-    code_fingerprint=fingerprint(
-      'components.audit', 'components.image_example_gen', 'models.image_file'
-    ),
+    code_fingerprint=fingerprint('components.audit', 'components.image_example_gen', *_DECODING),
   )
 
   statistics_gen = StatisticsGen(examples=examples, stats_options=statistics_options())

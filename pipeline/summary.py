@@ -9,6 +9,7 @@ import os
 import pathlib
 from typing import Any
 
+from components.audit import outputs
 from components.image_example_gen import quarantine, spans
 from components.serving_validator.gate import Gate
 from pipeline import runner
@@ -39,6 +40,7 @@ def collect(config: Config, run: runner.Run) -> dict[str, Any]:
   gates = _json(artifacts, 'ServingValidator', 'blessing', 'gates.json') or {}
   training = _json(artifacts, 'Trainer', 'model_run', 'training.json') or {}
   dataset = _json(artifacts, 'ImageExampleGen', 'dataset', 'dataset.json') or {}
+  audit = _json(artifacts, 'Audit', 'audit', outputs.SUMMARY)
   pushed = _artifact(artifacts, 'Publisher', 'pushed_model')
   model = _artifact(artifacts, 'Trainer', 'model')
   published = _published(pushed, run)
@@ -72,6 +74,7 @@ def collect(config: Config, run: runner.Run) -> dict[str, Any]:
     'model': _model(model, training, gates),
     'backbone_weights': _backbone_weights(artifacts),
     'dataset': dataset or None,
+    'audit': audit,
     'card': config.data.card.model_dump(exclude={'required'}),
     'components': {
       name: {'outcome': part.outcome, 'seconds': round(part.seconds, 1)}
@@ -88,6 +91,7 @@ def collect(config: Config, run: runner.Run) -> dict[str, Any]:
       'manifest': _file(artifacts, 'ImageExampleGen', 'dataset', 'manifest.parquet'),
       'images': str(_images(config, _artifact(artifacts, 'ImageExampleGen', 'examples'))),
       'quarantine': _uri(artifacts, 'ImageExampleGen', 'quarantine'),
+      'audit': _file(artifacts, 'Audit', 'audit', outputs.PAGE),
       'curves': _file(artifacts, 'Trainer', 'model_run', 'curves.csv'),
     },
   }
@@ -154,6 +158,10 @@ def in_words(summary: dict[str, Any]) -> list[str]:
     lines += [f'           {warning}' for warning in dataset.get('warnings', [])]
     lines += [f'           {change}' for change in (*summary['drift'], *summary['skew'])]
     lines += _quarantined(summary)
+  if summary['audit']:
+    lines.append(
+      f'audit      {outputs.in_words(summary["audit"])}; the page: {summary["paths"]["audit"]}'
+    )
   if summary['answer_error']:
     lines.append(f'{NO_ANSWER}  {summary["answer_error"]}')
   lines += [f'DRAFT      {question}' for question in summary['open_questions']]

@@ -15,7 +15,6 @@ from components.audit.coverage import Coverage
 from components.audit.dataset import Dataset
 from components.audit.volume import Shortage
 
-FILE_NAME = 'findings.csv'
 EXACT_COPY = 'exact_copy'
 NEAR_COPY = 'near_copy'
 LABEL_CONFLICT = 'label_conflict'

@@ -68,12 +68,12 @@ class Card(NamedTuple):
 
 
 class Section(NamedTuple):
-  """An entry of the contents; `kind` colours its count where that is above 0."""
+  """An entry of the contents; `kind` colours what was found where that is above 0."""
 
   id: str
   title: str
   tile: str
-  count: int | None
+  found: int | None
   kind: str
 
 
@@ -210,7 +210,7 @@ def _pairs(found: 'Audit', codes: tuple[str, ...]) -> Gallery:
         row.get('label') or '',
         row.get('other_label') or '',
         row.get('split') or '',
-        row.get('other_split') or '',
+        row.get('split_other') or '',
         row.get('detail') or _WORDS.get(row['code'], row['code']),
         findings.choices(finding),
       )

@@ -9,15 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from components.audit import coverage, findings, outliers, page, suspects, volume
+from components.audit import coverage, findings, outliers, outputs, page, suspects, volume
 from components.audit.dataset import Dataset, read
 from components.image_example_gen import manifest, spans
 from schemas.config import AuditConfig, DataConfig
 from schemas.errors import DataError
-
-PAGE_FILE = 'audit.html'
-SUMMARY_FILE = 'audit.json'
-SUSPECTS_FILE = 'suspects.csv'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,17 +67,17 @@ def write(
   began = time.monotonic()
   found = examine(read(dataset, rejected), data, settings)
   looked = time.monotonic()
-  findings.write(output / findings.FILE_NAME, found.rows)
-  _write_ranking(output / SUSPECTS_FILE, found)
+  findings.write(output / outputs.FINDINGS, found.rows)
+  _write_ranking(output / outputs.SUSPECTS, found)
   html = page.render(name, found, data.card, settings, _locate(data, found.dataset.summary))
-  (output / PAGE_FILE).write_text(html, encoding='utf-8', errors='backslashreplace')
+  (output / outputs.PAGE).write_text(html, encoding='utf-8', errors='backslashreplace')
   summary = _summary(name, found, data)
   summary['seconds'] = {
     'examine': round(looked - began, 2),
     'write': round(time.monotonic() - looked, 2),
   }
   text = json.dumps(summary, indent=2, ensure_ascii=False) + '\n'
-  (output / SUMMARY_FILE).write_text(text, encoding='utf-8', errors='backslashreplace')
+  (output / outputs.SUMMARY).write_text(text, encoding='utf-8', errors='backslashreplace')
   return summary
 
 
@@ -105,7 +101,7 @@ def examine(dataset: Dataset, data: DataConfig, settings: AuditConfig) -> Audit:
   rows = findings.from_ingest(dataset)
   if judged is not None:
     flagged = np.flatnonzero(judged.flagged)
-    kept['suspects'] = sum(images.kept(position) for position in flagged)
+    kept['suspects'] = sum(images.kept(int(position)) for position in flagged)
     rows += findings.from_suspects(dataset, judged, names)
   rows += findings.from_outliers(dataset, odd)
   rows += findings.from_volume(shortages) + findings.from_coverage(tables)
@@ -150,7 +146,7 @@ def _summary(name: str, found: Audit, data: DataConfig) -> dict[str, Any]:
   summary = found.dataset.summary
   return {
     'name': name,
-    'page': PAGE_FILE,
+    'page': outputs.PAGE,
     'dataset_sha256': summary.get('dataset_sha256', ''),
     'images': len(found.dataset.images),
     'classes': len(found.classes),

@@ -67,8 +67,7 @@ def _from_file(path: str, locate: Locate, side: int) -> Thumbnail | None:
     data = inspection.read_file(locate(path))
     if data is None:
       return None
-    image_file.inspect(data)
-    with Image.open(io.BytesIO(data)) as image:
+    with Image.open(io.BytesIO(image_file.prepare(data).encoded)) as image:
       image.draft('RGB', (side, side))
       upright = ImageOps.exif_transpose(image).convert('RGB')
   except (FileError, image_file.ImageFileError, OSError):

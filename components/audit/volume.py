@@ -4,14 +4,13 @@ from collections import Counter
 from typing import NamedTuple
 
 from components.audit.dataset import Images
+from components.image_example_gen.dataset_summary import FEW_IMAGES as FEW_IMAGES_IN_ALL
+from components.image_example_gen.dataset_summary import FEW_IMAGES_A_CLASS
 from schemas import features
 
 FEW_IMAGES = 'few_images'
 FEW_IN_CLASS = 'few_in_class'
 EMPTY_IN_SPLIT = 'empty_in_split'
-# Below these, figures on val and test swing by several points from split to split.
-FEW_IMAGES_IN_ALL = 1000
-FEW_IMAGES_A_CLASS = 20
 
 
 class Shortage(NamedTuple):

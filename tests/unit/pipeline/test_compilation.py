@@ -55,6 +55,7 @@ def test_every_component_is_in_the_file(compiled):
   for row in compiled.values():
     assert {
       'ImageExampleGen',
+      'Audit',
       'StatisticsGen',
       'ExampleValidator',
       'DataGate',
@@ -66,6 +67,13 @@ def test_every_component_is_in_the_file(compiled):
     } <= set(row.tasks)
     assert row.path.is_file()
     assert list(row.path.parent.glob('.compile-*')) == []
+
+
+@pytest.mark.slow
+def test_nothing_is_trained_before_the_audit(job):
+  tasks = job['pipelineSpec']['root']['dag']['tasks']
+  assert 'Audit' in tasks['Trainer']['dependentTasks']
+  assert set(tasks['Audit']['dependentTasks']) == {'ImageExampleGen'}
 
 
 @pytest.mark.slow

@@ -109,3 +109,13 @@ def test_what_drifted_and_was_let_in_is_told(empty):
   lines = summary.in_words(empty)
   assert '           drift, feature label: much' in lines
   assert '           skew, feature image/brightness: some' in lines
+
+
+def test_the_page_and_what_it_found_stand_in_the_summary(empty):
+  assert not any(line.startswith('audit') for line in summary.in_words(empty))
+  empty['dataset'] = {'dataset_sha256': 'abc'}
+  empty['audit'] = {'findings': {'suspect_label': 1, 'blurred': 8, 'exact_copy': 2}}
+  empty['paths']['audit'] = '/the/folder/audit.html'
+  assert (
+    'audit      1 suspect label, 8 blurred, 2 exact copies; the page: /the/folder/audit.html'
+  ) in summary.in_words(empty)

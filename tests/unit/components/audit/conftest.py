@@ -14,7 +14,7 @@ from PIL import Image
 from components.audit import dataset
 
 FINDING_COLUMNS = (
-  'code', 'filename', 'other', 'label', 'other_label', 'split', 'other_split', 'detail'
+  'code', 'filename', 'other', 'label', 'other_label', 'split', 'split_other', 'detail'
 )  # fmt: skip
 
 
