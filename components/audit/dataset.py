@@ -10,13 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from components.image_example_gen import ingest, quarantine, records
+from components.image_example_gen import decisions, findings, ingest, quarantine, records
 from schemas import features
-
-THUMBNAILS_FILE = 'thumbnails.npy'
-FINDINGS_FILE = 'findings.csv'
-KEEP = 'keep'
-_JOINT = '+'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +68,7 @@ class Images:
 
   def kept(self, position: int) -> bool:
     """Says whether a reviewer decided that the image is right as it is."""
-    return KEEP in self.decision[position].split(_JOINT)
+    return decisions.KEEP in self.decision[position].split(decisions.SEPARATOR)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +99,7 @@ def read(dataset: pathlib.Path, rejected: pathlib.Path) -> Dataset:
   return Dataset(
     _images(dataset),
     summary,
-    _rows(dataset / FINDINGS_FILE),
+    _rows(dataset / findings.FILE_NAME),
     _rows(rejected / quarantine.FILE_NAME),
   )
 
@@ -117,7 +112,7 @@ def _images(folder: pathlib.Path) -> Images:
     return [value or '' for value in table[name].to_pylist()] if name in names else [''] * count
 
   count = table.num_rows
-  thumbnails = folder / THUMBNAILS_FILE
+  thumbnails = folder / ingest.THUMBNAILS_FILE
   return Images(
     path=text('path'),
     label=text('label'),

@@ -14,20 +14,13 @@ from components.audit import outliers, suspects
 from components.audit.coverage import Coverage
 from components.audit.dataset import Dataset
 from components.audit.volume import Shortage
+from components.image_example_gen.decisions import DROP, KEEP, RELABEL
+from components.image_example_gen.findings import EXACT_COPY, LABEL_CONFLICT, LEAK, NEAR_COPY
 
-EXACT_COPY = 'exact_copy'
-NEAR_COPY = 'near_copy'
-LABEL_CONFLICT = 'label_conflict'
-LEAK = 'leak'
 SUSPECT_LABEL = 'suspect_label'
 MISSING_CELL = 'missing_cell'
 # Codes that stand for personal data which was found in a file and left out.
 PERSONAL = ('gps', 'serial_number', 'owner_name')
-
-KEEP = 'keep'
-DROP = 'drop'
-RELABEL = 'relabel'
-DECISION_COLUMNS = ('filename', 'decision', 'value', 'note')
 
 
 class Finding(NamedTuple):
@@ -141,7 +134,7 @@ def from_coverage(tables: Iterable[Coverage]) -> list[Finding]:
 
 
 def decision(filename: str, word: str, value: str = '', note: str = '') -> str:
-  """Returns a line for the decisions file, by the columns of DECISION_COLUMNS."""
+  """Returns a line for the decisions file, by its columns."""
   text = io.StringIO()
   csv.writer(text, lineterminator='').writerow((filename, word, value, note))
   return text.getvalue()

@@ -11,6 +11,7 @@ import numpy as np
 
 from components.audit import findings, histogram, outliers, samples, thumbnails, volume
 from components.audit.dataset import Images
+from components.image_example_gen import decisions
 from schemas.config import AuditConfig, CardConfig
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def _context(name: str, found: 'Audit', card: CardConfig, settings: AuditConfig)
     'quarantine': Gallery(found.dataset.quarantined[:_SHOWN], len(found.dataset.quarantined)),
     'card': [(field, getattr(card, field).strip()) for field in _CARD],
     'decisions_file': 'decisions.csv',
-    'decisions_header': ','.join(findings.DECISION_COLUMNS),
+    'decisions_header': ','.join(decisions.COLUMNS),
     'verdict': _verdict(summary.get('would_stop', [])),
   }
   context['sections'] = _sections(context, card)
@@ -288,7 +289,7 @@ def _example_lines(context: dict[str, Any]) -> list[str]:
     context['copies'].rows[:1],
   ]
   lines = [row.lines[0] for rows in shown for row in rows if row.lines]
-  return lines or [findings.decision('photo.jpg', findings.KEEP, note='rare but real')]
+  return lines or [findings.decision('photo.jpg', decisions.KEEP, note='rare but real')]
 
 
 def _pictures(context: dict[str, Any]) -> Iterable[str]:

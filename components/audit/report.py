@@ -11,7 +11,7 @@ import numpy as np
 
 from components.audit import coverage, findings, outliers, outputs, page, suspects, volume
 from components.audit.dataset import Dataset, read
-from components.image_example_gen import manifest, spans
+from components.image_example_gen import location, manifest, spans
 from schemas.config import AuditConfig, DataConfig
 from schemas.errors import DataError
 
@@ -116,7 +116,7 @@ def _locate(data: DataConfig, summary: dict[str, Any]):
     reason = str(error)
 
     def nowhere(filename: str) -> pathlib.Path:
-      raise manifest.FileError(manifest.MISSING_FILE, f'{filename}: {reason}')
+      raise location.FileError(location.MISSING_FILE, f'{filename}: {reason}')
 
     return nowhere
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from components.audit.dataset import Images
 from components.image_example_gen import inspection, parallel
-from components.image_example_gen.manifest import FileError
+from components.image_example_gen.location import FileError
 from models import image_file
 
 _QUALITY = 72
