@@ -101,6 +101,27 @@ def data_get(
   out.print(f'{escape(str(folder))} is complete', soft_wrap=True)
 
 
+@data_app.command('audit')
+def data_audit(
+  output: Annotated[pathlib.Path, typer.Option(help='The folder to write the page to.')],
+  config: Annotated[
+    pathlib.Path | None, typer.Argument(metavar='[CONFIG]', help='The experiment, a YAML file.')
+  ] = None,
+  data_root: Annotated[
+    pathlib.Path | None, typer.Option(help='Instead of CONFIG: the folder of images.')
+  ] = None,
+  overrides: SetOption = [],  # noqa: B006
+):
+  """Look at the data and write a page about it; nothing is trained or locked.
+
+  Exit code 0: the page was written. 3: it was written, and says what would stop a
+  run. 1: the data cannot be read.
+  """
+  from pipeline import audit_command
+
+  raise typer.Exit(audit_command.run(config, data_root, output, overrides))
+
+
 @runs_app.command('list')
 def runs_list(config: ConfigArgument, overrides: SetOption = []):  # noqa: B006
   """List the runs of an experiment."""
