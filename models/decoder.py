@@ -45,7 +45,7 @@ def decode(image_bytes: tf.Tensor) -> tf.Tensor:
 def _first_of(branches: list, data: tf.Tensor, head: tf.Tensor) -> tf.Tensor:
   # Not tf.switch_case: Transform cannot hash its operation.
   if not branches:
-    return _refuse(data)
+    return _refuse(data, head)
   (condition, decode_kind), *others = branches
   return tf.cond(condition, lambda: decode_kind(data, head), lambda: _first_of(others, data, head))
 
@@ -61,6 +61,7 @@ def _decode_jpeg(data: tf.Tensor, head: tf.Tensor) -> tf.Tensor:
 def _decode_png(data: tf.Tensor, head: tf.Tensor) -> tf.Tensor:
   checked = _checked(
     data,
+    head,
     head[png_container.DEPTH_AT] != 16,
     'expected a PNG of up to 8 bits a sample. Received: 16 bits.',
   )
@@ -71,6 +72,7 @@ def _decode_png(data: tf.Tensor, head: tf.Tensor) -> tf.Tensor:
 def _decode_gif(data: tf.Tensor, head: tf.Tensor) -> tf.Tensor:
   checked = _checked(
     data,
+    head,
     _fills_canvas(data, head),
     'expected a GIF whose first frame fills the picture. Received: a smaller frame.',
   )
@@ -87,24 +89,24 @@ def _decode_bmp(data: tf.Tensor, head: tf.Tensor) -> tf.Tensor:
   )
   checked = _checked(
     data,
+    head,
     plain,
     'expected an uncompressed BMP of 24 or 32 bits. Received: another kind.',
   )
   return tf.io.decode_image(checked, channels=3, expand_animations=False)
 
 
-def _refuse(data: tf.Tensor) -> tf.Tensor:
-  checked = _checked(
-    tf.strings.substr(data, 0, 8),
-    tf.constant(False),
-    'expected the bytes of a JPEG, PNG, GIF or BMP; first bytes received:',
-  )
+def _refuse(data: tf.Tensor, head: tf.Tensor) -> tf.Tensor:
+  text = 'expected the bytes of a JPEG, PNG, GIF or BMP. Received: others.'
+  checked = _checked(data, head, tf.constant(False), text)
   return tf.zeros([tf.strings.length(checked), 1, 3], tf.uint8)
 
 
-def _checked(data: tf.Tensor, condition: tf.Tensor, text: str) -> tf.Tensor:
+def _checked(data: tf.Tensor, head: tf.Tensor, condition: tf.Tensor, text: str) -> tf.Tensor:
   """Returns `data` once the condition holds, so that nothing is decoded before."""
-  check = tf.debugging.Assert(condition, [text, tf.strings.substr(data, 0, 8)])
+  # The first bytes as numbers: Python cannot read a message that is no UTF-8, and
+  # raises something else in its place.
+  check = tf.debugging.Assert(condition, [f'{text} Its first bytes:', head[:8]], summarize=8)
   # An Assert stops nothing unless the decoder waits for it.
   with tf.control_dependencies([] if check is None else [check]):
     return tf.identity(data)

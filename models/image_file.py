@@ -157,8 +157,8 @@ def _open(data: bytes, form: str, max_pixels: int) -> conversion.Opened:
     _check_size(*file_magic.webp_size(data), max_pixels)
   try:
     opened = conversion.open_image(data, form)
-  except conversion.UnsupportedError as error:
-    raise _unsupported(error) from error
+  except (conversion.UndefinedRangeError, conversion.UnsupportedError) as error:
+    raise _not_read(error) from error
   except conversion.DECODER_ERRORS as error:
     # The header of these is spread over the file.
     if form not in _HEADER_FIRST:
@@ -219,19 +219,19 @@ def _must_convert(stripped: bytes, form: str) -> bool:
 def _converted(opened: conversion.Opened, data: bytes, form: str, orientation: int) -> bytes:
   try:
     return conversion.to_png(opened, data, orientation)
-  except conversion.UndefinedRangeError as error:
-    raise ImageFileError(
-      UNDEFINED_RANGE,
-      f'Expected pixels of 1 to 16 bits. Received: {error}.',
-      'Scale it to 8 bits by a rule of your own, and save it as PNG.',
-    ) from error
-  except conversion.UnsupportedError as error:
-    raise _unsupported(error) from error
+  except (conversion.UndefinedRangeError, conversion.UnsupportedError) as error:
+    raise _not_read(error) from error
   except conversion.DECODER_ERRORS as error:
     raise _undecodable(form, error) from error
 
 
-def _unsupported(error: Exception) -> ImageFileError:
+def _not_read(error: Exception) -> ImageFileError:
+  if isinstance(error, conversion.UndefinedRangeError):
+    return ImageFileError(
+      UNDEFINED_RANGE,
+      f'Expected pixels of 1 to 16 bits. Received: {error}.',
+      'Scale it to 8 bits by a rule of your own, and save it as PNG.',
+    )
   return ImageFileError(
     UNSUPPORTED_FORMAT,
     f'Expected pixels of a usual kind. Received: {error}.',

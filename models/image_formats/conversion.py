@@ -13,7 +13,7 @@ What is read, and as what:
 | GIF whose first frame fills the picture | untouched; the first frame |
 | BMP of 24 or 32 bits, uncompressed | untouched |
 | PNG of 16 bits, TIFF of 12 or 16 bits | scaled to 8: 255 v / 65535, rounded; not cut off |
-| GIF whose first frame is smaller | the first frame on its canvas |
+| GIF whose first frame is smaller | the first frame on its canvas, black around it |
 | BMP with palette, run lengths, 16 bits, OS/2 | converted |
 | WebP, AVIF, HEIF (HEIC) | converted; the first frame, or the primary picture |
 | TIFF of 1 to 8 bits: grey, palette, RGB, CMYK, YCbCr | converted; the first page |
@@ -21,7 +21,8 @@ What is read, and as what:
 | TIFF of CIE L*a*b*, of 16-bit CMYK, and what Pillow does not know | refused, unsupported_format |
 
 Everywhere: alpha is dropped and not blended with a background, because no
-background is the right one. An animation is its first frame; an APNG its still
+background is the right one; only the clear pixels of a GIF are black, as
+TensorFlow's decoder has them. An animation is its first frame; an APNG its still
 picture. Colour profiles and gamma are ignored. EXIF orientation (of TIFF its tag,
 of HEIF and AVIF the transformations) turns the pixels.
 """  # noqa: E501
@@ -44,7 +45,7 @@ from PIL import (
   WebPImagePlugin,
 )
 
-from models.image_formats import exif
+from models.image_formats import exif, gif_container
 
 # Pillow's parsers raise whatever a broken field leads them to.
 DECODER_ERRORS = (
@@ -83,7 +84,8 @@ _GREY = ('1', 'L', 'LA', 'La')
 _COLOUR = ('P', 'PA', 'RGB', 'RGBA', 'RGBX', 'RGBa', 'CMYK', 'YCbCr')
 _NO_RANGE = ('I', 'F')
 # Of TIFF 6.0.
-_BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO, _XMP = 258, 262, 0, 700
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT, _XMP = 258, 262, 339, 700
+_WHITE_IS_ZERO, _UNSIGNED = 0, 1
 # Quick; a file is a tenth larger than with the default of 6.
 _COMPRESS_LEVEL = 3
 
@@ -101,6 +103,7 @@ class Opened(NamedTuple):
 
   Attributes:
     image: not yet decoded; `size` is known.
+    form: one of file_magic.FORMATS.
     orientation: EXIF orientation of the file, 1..8.
     turned: that `image` is upright by itself once it is decoded, and its size is
       that of the upright picture.
@@ -109,6 +112,7 @@ class Opened(NamedTuple):
   """
 
   image: Image.Image
+  form: str
   orientation: int
   turned: bool
   exif: bytes
@@ -137,6 +141,7 @@ def open_image(data: bytes, form: str) -> Opened:
       image = _PLUGINS[form](stream)
     except SyntaxError as error:
       if 'unknown pixel mode' in str(error):
+        _check_range(data, form)
         raise UnsupportedError(f'{form} of a kind that Pillow does not read') from error
       raise
   return _described(image, data, form)
@@ -162,7 +167,8 @@ def to_png(opened: Opened, data: bytes, orientation: int) -> bytes:
   image = opened.image
   bits = _bits(image, data)
   if image.mode in _NO_RANGE:
-    raise UndefinedRangeError(f'{image.format} with pixels of mode {image.mode}')
+    raise UndefinedRangeError(f'{opened.form} with pixels of mode {image.mode}')
+  _check_range(data, opened.form)
   inverted = _is_inverted(image)
   image.load()
   if image.mode.startswith('I;16'):
@@ -170,11 +176,13 @@ def to_png(opened: Opened, data: bytes, orientation: int) -> bytes:
     if inverted:
       result = Image.eval(result, lambda value: 255 - value)
   elif image.mode not in _GREY + _COLOUR:
-    raise UnsupportedError(f'{image.format} with pixels of mode {image.mode}')
+    raise UnsupportedError(f'{opened.form} with pixels of mode {image.mode}')
+  elif opened.form == 'GIF':
+    result = _on_black(image, gif_container.frame_box(gif_container.strip_gif(data).encoded))
   else:
     result = _plain(image)
     if bits > 8:
-      result = _deep(result, data, f'{image.format} with {bits} bits of {image.mode}')
+      result = _deep(result, data, f'{opened.form} with {bits} bits of {image.mode}')
   if orientation in _TURNS and not opened.turned:
     result = result.transpose(_TURNS[orientation])
   # Pillow would write the colour profile that stands there.
@@ -191,6 +199,7 @@ def _described(image: Image.Image, data: bytes, form: str) -> Opened:
     block, packet = data, image.tag_v2.get(_XMP, b'')
   return Opened(
     image,
+    form,
     # libheif turns by the transformations, which stand above EXIF.
     exif.UPRIGHT if form == 'HEIF' else exif.orientation(block),
     form in ('TIFF', 'HEIF'),
@@ -211,6 +220,23 @@ def _is_inverted(image: Image.Image) -> bool:
     isinstance(image, TiffImagePlugin.TiffImageFile)
     and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
   )
+
+
+def _check_range(data: bytes, form: str) -> None:
+  if form != 'TIFF':
+    return
+  bits = exif.numbers(data, _BITS_PER_SAMPLE)
+  signed_or_float = set(exif.numbers(data, _SAMPLE_FORMAT)) - {_UNSIGNED}
+  if signed_or_float or max(bits, default=1) > 16:
+    raise UndefinedRangeError(f'TIFF of {max(bits, default=1)} bits, of floats or signed numbers')
+
+
+def _on_black(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+  """Puts the frame of a GIF where it belongs, as TensorFlow's decoder would."""
+  frame = image.convert('RGBA').crop(box)
+  result = Image.new('RGB', image.size)
+  result.paste(frame.convert('RGB'), box[:2], frame.getchannel('A'))
+  return result
 
 
 def _plain(image: Image.Image) -> Image.Image:

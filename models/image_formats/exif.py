@@ -103,6 +103,16 @@ def personal_in_xmp(packet: bytes) -> set[str]:
   return {code for code, words in _XMP_WORDS if words.search(packet)}
 
 
+def numbers(tiff: bytes, tag: int) -> tuple[int, ...]:
+  """Returns the 16-bit numbers of a tag of the first directory; () where there are none."""
+  order = _byte_order(tiff)
+  if order and len(tiff) >= 8:
+    for found, value in _entries(tiff, order, struct.unpack_from(f'{order}I', tiff, 4)[0]):
+      if found == tag and len(value) % 2 == 0:
+        return struct.unpack(f'{order}{len(value) // 2}H', value)
+  return ()
+
+
 def _entries(tiff: bytes, order: str, start: int) -> Iterator[tuple[int, bytes]]:
   """Yields (tag, value as stored) of one directory, as far as it can be read."""
   if start + 2 > len(tiff):

@@ -1,5 +1,7 @@
 """The first frame of a GIF, and nothing else of the file."""
 
+import struct
+
 from models.image_formats import exif
 from models.image_formats.container import BrokenError, Stripped
 
@@ -33,16 +35,21 @@ def strip_gif(data: bytes) -> Stripped:
     position = end
 
 
-def fills_canvas(data: bytes) -> bool:
-  """Says whether the first frame covers the whole picture; `data` is of strip_gif.
+def frame_box(stripped: bytes) -> tuple[int, int, int, int]:
+  """Returns (left, top, right, bottom) of the frame in the output of strip_gif."""
+  position = _behind_palette(stripped, 10, 13)
+  if stripped[position] == _EXTENSION:
+    position = _behind_blocks(stripped, position + 2)
+  left, top, width, height = struct.unpack_from('<4H', stripped, position + 1)
+  return left, top, left + width, top + height
+
+
+def fills_canvas(stripped: bytes) -> bool:
+  """Says whether the frame in the output of strip_gif covers the whole picture.
 
   TensorFlow's decoder takes the frame alone for the picture.
   """
-  position = _behind_palette(data, 10, 13)
-  if data[position] == _EXTENSION:
-    position = _behind_blocks(data, position + 2)
-  frame = data[position + 1 : position + 9]
-  return frame[:4] == b'\x00\x00\x00\x00' and frame[4:] == data[6:10]
+  return frame_box(stripped) == (0, 0, *struct.unpack_from('<2H', stripped, 6))
 
 
 def _behind_palette(data: bytes, flags_at: int, position: int) -> int:
