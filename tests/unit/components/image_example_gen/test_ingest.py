@@ -1,8 +1,11 @@
 import collections
+import csv
 import hashlib
+import io
 import json
 import os
 import re
+import unicodedata
 
 import numpy as np
 import pytest
@@ -396,3 +399,67 @@ def test_a_production_split_is_written_and_never_filled_by_the_split(good_data, 
   assert result.summary['images'] == 24
   # What was drawn from traffic is not locked: it may be trained on later.
   assert len((good_data / 'splits.lock.csv').read_text().splitlines()) == 21
+
+
+def test_a_manifest_as_people_make_them(tmp_path, encode, run_ingest):
+  images = tmp_path / 'data' / 'images'
+  images.mkdir(parents=True)
+  names = [
+    'with space.png',
+    'comma, "quotes".png',
+    'two\nlines.png',
+    '-dash.png',
+    '名前.png',
+    unicodedata.normalize('NFD', 'Äpfel.png'),
+    *(f'{number}.png' for number in range(14)),
+  ]
+  for number, name in enumerate(names):
+    (images / name).write_bytes(encode(number))
+  stream = io.StringIO()
+  writer = csv.writer(stream, lineterminator='\r\n')
+  writer.writerow(('filename', ' label '))
+  for number, name in enumerate(names):
+    writer.writerow((unicodedata.normalize('NFC', name), ' cat ' if number % 2 else 'dog'))
+  # Twice the same row; the same file under a blank label.
+  writer.writerow(('3.png', 'cat'))
+  writer.writerow(('4.png', '  '))
+  (tmp_path / 'data' / 'labels.csv').write_bytes(b'\xef\xbb\xbf' + stream.getvalue().encode())
+  result = run_ingest(tmp_path / 'data', max_bad_fraction=0.1)
+  assert {row['path'] for row in result.manifest} == {
+    unicodedata.normalize('NFC', name) for name in names
+  }
+  assert {row['label'] for row in result.manifest} == {'cat', 'dog'}
+  assert [(row['row'], row['reason']) for row in result.quarantined] == [
+    ('22', 'duplicate'),
+    ('23', 'blank_label'),
+  ]
+  assert sum(map(len, result.records.values())) == 20
+
+
+def test_group_and_time_columns_must_be_columns(good_data, run_ingest):
+  with pytest.raises(
+    DataError, match="data.group_columns: expected columns of .* site. .*'patient'"
+  ):
+    run_ingest(good_data, group_columns=('patient',))
+  with pytest.raises(DataError, match=r"data\.split\.time_column: .* site. Received: 'taken'"):
+    run_ingest(good_data, split=SplitConfig(time_column='taken'))
+
+
+def test_train_is_older_than_what_judges_in_the_manifest(write_data, encode, run_ingest):
+  root = write_data(
+    [(f'{n}.png', 'ab'[n % 2], f'2024-03-{1 + (7 * n) % 30:02d}') for n in range(30)],
+    {f'{n}.png': encode(n) for n in range(30)},
+    ('filename', 'label', 'taken'),
+  )
+  result = run_ingest(root, split=SplitConfig(time_column='taken'))
+  taken = collections.defaultdict(list)
+  for row in result.manifest:
+    taken[row['split']].append(row['column/taken'])
+  assert max(taken['train']) < min(taken['val'])
+  assert max(taken['train']) < min(taken['test'])
+  assert {name: len(values) for name, values in taken.items()} == {'train': 24, 'val': 3, 'test': 3}
+  (root / 'labels.csv').write_text(
+    (root / 'labels.csv').read_text().replace('4.png,a,2024-03-29', '4.png,a,soon')
+  )
+  with pytest.raises(DataError, match=r"labels\.csv row 6: .*'soon' for '4\.png'"):
+    run_ingest(root, split=SplitConfig(time_column='taken'))
