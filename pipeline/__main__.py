@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipeline import doctor as doctor_module
+from pipeline import schema_command
 from schemas.errors import SightlineError
 
 EXIT_ERROR = 1
@@ -30,6 +31,7 @@ data_app = typer.Typer(help='Before training: data sets.', no_args_is_help=True)
 runs_app = typer.Typer(help='The record of runs.', no_args_is_help=True)
 app.add_typer(data_app, name='data')
 app.add_typer(runs_app, name='runs')
+data_app.add_typer(schema_command.app, name='schema')
 
 ConfigArgument = Annotated[
   pathlib.Path, typer.Argument(metavar='CONFIG', help='The experiment, a YAML file.')

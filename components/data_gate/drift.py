@@ -10,15 +10,14 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow.compute as pc
 import tensorflow_data_validation as tfdv
-from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
+from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
+from tensorflow_metadata.proto.v0.statistics_pb2 import DatasetFeatureStatisticsList as Statistics
 
 from components.data_gate import allowance, findings
 
 DRIFT = 'drift'
 SKEW = 'skew'
 _SHOWN = 3
-
-Statistics = statistics_pb2.DatasetFeatureStatisticsList
 
 
 class Sample(NamedTuple):

@@ -43,8 +43,10 @@ def rewrite(text: str, old: schema_pb2.Schema, new: schema_pb2.Schema) -> Rewrit
     if feature is None or before.get(feature.name) == after.get(feature.name):
       pieces.append(piece)
     elif feature.name in after:
-      comments = piece[: _FEATURE.search(_without_comments(piece)).start()]  # type: ignore[union-attr]
-      pieces.append(f'{comments}{_block(after[feature.name])}')
+      start = _FEATURE.search(_without_comments(piece))
+      if start is None:
+        break  # not written as a person would: what comes out is not `new`
+      pieces.append(f'{piece[: start.start()]}{_block(after[feature.name])}')
   pieces += [f'\n{_block(after[name])}' for name in after if name not in before]
   made = ''.join(pieces)
   if _parsed(made) != new:

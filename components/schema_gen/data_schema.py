@@ -26,7 +26,8 @@ class Column(NamedTuple):
   """What the data say of one feature.
 
   Attributes:
-    values: the distinct ones of a string, sorted; none of a number.
+    values: the distinct ones of a string, sorted, '' among them where a row is blank;
+      none of a number.
     lowest: of a number; None of a string, and where there is no image.
     highest: likewise.
   """
@@ -56,13 +57,11 @@ class DataSchema:
       return Column([])
     column = self._table[name].filter(pc.not_equal(self._splits, features.PRODUCTION))
     if pa.types.is_string(column.type):
-      return Column(sorted(value for value in pc.unique(column).to_pylist() if value))
+      return Column(sorted(value for value in pc.unique(column).to_pylist() if value is not None))
     limits = pc.min_max(column).as_py()
     return Column([], limits['min'], limits['max'])
 
-  def anomalies(
-    self, schema: schema_pb2.Schema
-  ) -> Iterator[tuple[str, anomalies_pb2.Anomalies]]:
+  def anomalies(self, schema: schema_pb2.Schema) -> Iterator[tuple[str, anomalies_pb2.Anomalies]]:
     """Yields (split, what breaks the schema) of train, val and test, as DataGate judges them."""
     visible = schema_pb2.Schema()
     visible.CopyFrom(schema)
