@@ -16,8 +16,11 @@ class Quarantine(Artifact):
 class Dataset(Artifact):
   """What was accepted: manifest.parquet (one row an image) and dataset.json.
 
-  Custom properties: `dataset_sha256` changes with any pixel, label or split and
-  not with row order; `manifest_sha256` is that of the manifest file's bytes.
+  Beside them, thumbnails.npy (uint8 [images, 32, 32, 3], rows as in the manifest)
+  and findings.csv: copies, conflicts of labels, leaks, personal data, by file.
+  Custom properties: `dataset_sha256` changes with any pixel, label, split or
+  decision and not with row order; `manifest_sha256` is that of the manifest
+  file's bytes.
   """
 
   TYPE_NAME = 'components.Dataset'

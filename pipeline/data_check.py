@@ -10,11 +10,11 @@ from schemas.errors import ConfigError
 
 
 def check(data: DataConfig) -> None:
-  """Checks the dataset card, and the slice columns where the data lie on this machine.
+  """Checks the dataset card, and the columns where the data lie on this machine.
 
   Raises:
     ConfigError: a field of the card is missing, and the card is required.
-    DataError: the manifest lacks a slice column, or cannot be opened.
+    DataError: the manifest lacks a column that the config names, or cannot be opened.
   """
   missing = data.card.missing()
   if missing and data.card.required:
@@ -22,5 +22,9 @@ def check(data: DataConfig) -> None:
       'data.card: expected source, owner, licence, access and freshness, as data.card.required '
       f'is true. Received: nothing for {", ".join(missing)}. Write them into the config.'
     )
-  if data.slice_columns and data.root is not None and data.root.is_dir():
+  if data.root is not None and data.root.is_dir() and _names_columns(data):
     manifest.open_manifest(spans.at(data))
+
+
+def _names_columns(data: DataConfig) -> bool:
+  return bool(data.slice_columns or data.group_columns or data.split.time_column)

@@ -38,10 +38,12 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
 
   Component `outputs`:
     - `examples`: standard_artifacts.Examples with the splits train, val and
-      test; keys in schemas/features.py.
+      test, and where data.production is true, production; keys in
+      schemas/features.py.
     - `quarantine`: components.Quarantine, quarantine.csv.
-    - `dataset`: components.Dataset, manifest.parquet and dataset.json, with the
-      custom properties `dataset_sha256` and `manifest_sha256`.
+    - `dataset`: components.Dataset, manifest.parquet, thumbnails.npy,
+      findings.csv and dataset.json, with the custom properties `dataset_sha256`
+      and `manifest_sha256`.
 
   Example:
 

@@ -70,7 +70,7 @@ def summarise(
     'counts': counts,
     'roles': {name: ROLES[name] for name in counts},
     'split': data.split.model_dump(),
-    'clusters': _clusters(index),
+    'clusters': clusters(index),
     'leaks': leaks._asdict(),
     'decisions': index.decisions,
     'span': data.span or 0,
@@ -113,7 +113,8 @@ def _dataset_sha256(index: Index, manifest: Manifest) -> str:
   return total.hexdigest()
 
 
-def _clusters(index: Index) -> dict[str, int]:
+def clusters(index: Index) -> dict[str, int]:
+  """Returns how many clusters there are, of how many images, and the size of the largest."""
   sizes = "SELECT COUNT(*) AS size FROM images WHERE reason = '' AND cluster != '' GROUP BY cluster"
   count, images, largest = index.connection.execute(
     f'SELECT COUNT(*), COALESCE(SUM(size), 0), COALESCE(MAX(size), 0) FROM ({sizes})'

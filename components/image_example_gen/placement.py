@@ -98,6 +98,6 @@ def _check_splits(run: Run, labels: list[str]) -> None:
   counts = run.index.counts(run.manifest.splits)
   sizes = {name: sum(classes.values()) for name, classes in counts.items()}
   with run.gates.gate():
-    split.check_splits(sizes, run.data.split)
+    split.check_splits(sizes, run.data.split, dataset_summary.clusters(run.index)['largest'])
   with run.gates.gate():
     checks.check_classes(split.without_train(counts), run.index, run.manifest, run.lock_path)

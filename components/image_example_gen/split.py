@@ -161,8 +161,19 @@ def small_classes(tallies: Mapping[str, Tally]) -> list[str]:
   return sorted(label for label, tally in tallies.items() if tally.total < SMALLEST_SPLIT_CLASS)
 
 
-def check_splits(sizes: Mapping[str, int], config: SplitConfig) -> None:
-  """Raises DataError where a split is empty."""
+def check_splits(sizes: Mapping[str, int], config: SplitConfig, largest: int = 0) -> None:
+  """Raises DataError where a split is empty.
+
+  Args:
+    sizes: images by split.
+    config: shares.
+    largest: images of the largest cluster.
+  """
+  causes = ''
+  if largest > 1:
+    causes += f' Up to {largest} images belong together and are never divided.'
+  if config.time_column:
+    causes += f' Images of one {config.time_column} are never divided.'
   for name in features.SPLITS:
     if not sizes.get(name):
       shares = '/'.join(f'{100 * getattr(config, split):g}' for split in features.SPLITS)
@@ -170,7 +181,7 @@ def check_splits(sizes: Mapping[str, int], config: SplitConfig) -> None:
         f'split: expected images in each of {", ".join(features.SPLITS)}. Received: none in '
         f'{name}, of {sum(sizes.values())} images at {shares} %. Add images, raise '
         f'data.split.{name}, or name the split of some rows in a column called split; a split '
-        'lock that leaves no room for it can be removed.'
+        f'lock that leaves no room for it can be removed.{causes}'
       )
 
 

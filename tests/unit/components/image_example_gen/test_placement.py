@@ -390,3 +390,11 @@ def _wanted(result):
     label: {'train': 0.8 * size, 'val': 0.1 * size, 'test': 0.1 * size}
     for label, size in sizes.items()
   }
+
+
+def test_groups_that_leave_a_split_empty_are_named_as_the_cause(source):
+  rows = [
+    {'filename': f'{n}.png', 'label': 'ab'[n % 2], 'patient': f'p{n // 50}'} for n in range(100)
+  ]
+  with pytest.raises(DataError, match='Up to 50 images belong together and are never divided'):
+    source.place(rows, columns=('patient',), group_columns=('patient',))
