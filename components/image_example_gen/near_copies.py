@@ -1,14 +1,14 @@
 """Finds the images that show one picture, without comparing every image with every other.
 
 Equal pixels are found by sorting. For the rest, the hash of every view of an image is
-looked up among the hashes of the images as they are: in TABLES hash tables, each over
-KEY_BITS of the 64 bits (Indyk and Motwani, "Approximate nearest neighbors", 1998). What
-is found and differs in at most MAX_DISTANCE bits is compared by its pixels (alignment).
-Whether the tables find a pair depends on its two images alone, until a bucket holds
-more than WINDOW images.
+looked up among the hashes of the images as they are: in hash tables, each over some of
+the 64 bits (Indyk and Motwani, "Approximate nearest neighbors", 1998). What is found
+and differs in at most MAX_DISTANCE bits is compared by its pixels (alignment). A table
+takes as many bits as keep its buckets below one image on average, so that the work
+grows as the images do. Which bits those are depends on the number of images alone;
+what is found among them, on the two images alone, until a bucket holds more than WINDOW.
 """
 
-import functools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -21,19 +21,25 @@ from components.image_example_gen.descriptions import Descriptions
 SAME_PIXELS = 'same pixels'
 # Of 64 bits. 3.5 of 10 million pairs of photos of different things differ in fewer.
 MAX_DISTANCE = 12
-TABLES = 32
-KEY_BITS = 18
+# Tables that are in memory at once, about 10 bytes an image each, and how often.
+TABLES = 12
+PASSES = 3
+# A table has 8 to 16 times as many buckets as there are images, but at most 2**24: the
+# sums of float32 that make the keys are exact below.
+_SPARE_BITS = 3
+_MAX_KEY_BITS = 24
 # Images of one bucket that a view is compared with.
 WINDOW = 64
-# Pairs of one image that are compared by pixels; the nearest first.
-MAX_CANDIDATES = 16
+# Pairs of one image that are compared by pixels in one pass; the nearest first.
+MAX_CANDIDATES = 4
 # Images with less to see (PDQ's quality) have copies of equal pixels only: any two
 # flat images are alike.
 MIN_QUALITY = 30
 # Below, an image has too few pixels for two pictures to be told from two copies.
 MIN_SIDE = 32
-# Images whose views are worked on at once.
+# Images whose views are worked on at once, and hashes that are unpacked at once.
 _CHUNK = 128
+_ROWS = 8192
 _SEED = 20190807
 
 
@@ -103,15 +109,27 @@ def _by_pixels(descriptions: Descriptions) -> tuple[np.ndarray, np.ndarray]:
 def _near(
   descriptions: Descriptions, members: np.ndarray, clusters: Clusters, effort: Effort
 ) -> Iterator[Match]:
-  index = _Index(views.low_hashes(descriptions.column('hash'))[members], effort)
-  for start in range(0, len(members), _CHUNK):
-    chunk = members[start : start + _CHUNK]
-    signatures = descriptions.signatures(chunk)
-    candidates = index.candidates(views.view_hashes(signatures), start)
-    for row, others in candidates:
-      yield from _aligned(
-        descriptions, int(chunk[row]), signatures[row], others, members, clusters, effort
-      )
+  hashes = _low_hashes(descriptions, members)
+  for tables in np.split(_bits(len(members)), PASSES):
+    index = _Index(hashes, tables, effort)
+    for start in range(0, len(members), _CHUNK):
+      chunk = members[start : start + _CHUNK]
+      signatures = descriptions.signatures(chunk)
+      for row, others in index.candidates(views.view_hashes(signatures), start):
+        yield from _aligned(
+          descriptions, int(chunk[row]), signatures[row], others, members, clusters, effort
+        )
+    # Before the next pass's tables are made.
+    del index
+
+
+def _low_hashes(descriptions: Descriptions, members: np.ndarray) -> np.ndarray:
+  hashes = descriptions.column('hash')
+  low: np.ndarray = np.empty(len(members), np.uint64)
+  for start in range(0, len(members), _ROWS):
+    rows = slice(start, start + _ROWS)
+    low[rows] = views.low_hashes(hashes[members[rows]])
+  return low
 
 
 def _aligned(
@@ -134,33 +152,42 @@ def _aligned(
     left -= 1
     effort.aligned += 1
     seen = views.views()[view]
-    similarity = alignment.similarity(signature, descriptions.signature(other), seen)
-    if similarity is None:
+    fit = alignment.fit(signature, descriptions.signature(other), seen)
+    if fit is None:
       continue
     clusters.join(position, other)
     how = seen.how if position < other else seen.back
-    yield Match(min(position, other), max(position, other), how or 're-encoded', similarity)
+    if not how:
+      how = 're-encoded' if fit.in_place else 'cropped'
+    yield Match(min(position, other), max(position, other), how, fit.correlation)
 
 
 class _Index:
-  """Hash tables over the images as they are, 4 * TABLES bytes an image.
+  """Hash tables over the images as they are.
 
   Args:
     hashes: uint64 [n], in an order that depends on the images alone.
+    tables: int [k, bits], the bits that each table takes.
     effort: counts comparisons.
   """
 
-  def __init__(self, hashes: np.ndarray, effort: Effort) -> None:
+  def __init__(self, hashes: np.ndarray, tables: np.ndarray, effort: Effort) -> None:
     self._hashes = hashes
+    self._tables = tables
     self._effort = effort
-    self._orders: np.ndarray = np.empty((TABLES, len(hashes)), np.int32)
-    self._starts: np.ndarray = np.empty((TABLES, (1 << KEY_BITS) + 1), np.int32)
-    for table, keys in enumerate(_keys(hashes)):
+    count, bits = tables.shape
+    self._orders: np.ndarray = np.empty((count, len(hashes)), np.int32)
+    self._keys: np.ndarray = np.empty((count, len(hashes)), np.int32)
+    # A bit for every key that occurs: most that are looked up do not.
+    self._present: np.ndarray = np.zeros((count, (1 << bits) // 8), np.uint8)
+    for start in range(0, len(hashes), _ROWS):
+      rows = slice(start, start + _ROWS)
+      self._keys[:, rows] = _keys(hashes[rows], tables)
+    for keys, order, present in zip(self._keys, self._orders, self._present, strict=True):
       # Within a bucket by hash, so that the nearest are close together.
-      order = np.lexsort((hashes, keys))
-      self._orders[table] = order
-      self._starts[table, 0] = 0
-      np.cumsum(np.bincount(keys, minlength=1 << KEY_BITS), out=self._starts[table, 1:])
+      order[:] = np.lexsort((hashes, keys))
+      keys[:] = keys[order]
+      np.bitwise_or.at(present, keys >> 3, np.left_shift(1, keys & 7).astype(np.uint8))
 
   def candidates(
     self, hashes: np.ndarray, first: int
@@ -176,7 +203,9 @@ class _Index:
     """
     count = hashes.shape[1]
     flat = hashes.reshape(-1)
-    found = [self._look_up(flat, keys, table) for table, keys in enumerate(_keys(flat))]
+    found = [
+      self._look_up(flat, keys, table) for table, keys in enumerate(_keys(flat, self._tables))
+    ]
     query = np.concatenate([part[0] for part in found])
     rank = np.concatenate([part[1] for part in found])
     distance = np.concatenate([part[2] for part in found]).astype(np.int64)
@@ -200,9 +229,14 @@ class _Index:
     self, flat: np.ndarray, keys: np.ndarray, table: int
   ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns query, rank and distance of what one table finds within MAX_DISTANCE."""
-    start, end = self._starts[table][keys], self._starts[table][keys + 1]
-    query = np.flatnonzero(end > start)
-    start, end = self._narrowed(flat[query], start[query], end[query], table)
+    query = np.flatnonzero((self._present[table][keys >> 3] >> (keys & 7)) & 1)
+    wanted = keys[query]
+    start, end = self._narrowed(
+      flat[query],
+      np.asarray(np.searchsorted(self._keys[table], wanted, 'left')),
+      np.asarray(np.searchsorted(self._keys[table], wanted, 'right')),
+      table,
+    )
     length = end - start
     self._effort.compared += int(length.sum())
     offset = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
@@ -233,17 +267,15 @@ class _Index:
     return start, end
 
 
-def _keys(hashes: np.ndarray) -> np.ndarray:
-  """Returns the bits of every table as a number, int32 [TABLES, n]."""
-  # A product of matrices, of which every sum is exact: below 2**24.
-  return (_weights() @ views.bits_of(hashes).T.astype(np.float32)).astype(np.int32)
+def _keys(hashes: np.ndarray, tables: np.ndarray) -> np.ndarray:
+  """Returns the bits of every table as a number, int32 [tables, n]."""
+  weights: np.ndarray = np.zeros((len(tables), 64), np.float32)
+  np.put_along_axis(weights, tables, 2.0 ** np.arange(tables.shape[1])[np.newaxis], axis=1)
+  return (weights @ views.bits_of(hashes).T.astype(np.float32)).astype(np.int32)
 
 
-@functools.cache
-def _weights() -> np.ndarray:
-  """Returns float32 [TABLES, 64]: 2**place of the bits a table takes, drawn once for all."""
+def _bits(images: int) -> np.ndarray:
+  """Returns which bits each table takes, int [TABLES * PASSES, bits], for so many images."""
   draw = np.random.default_rng(_SEED)
-  weights: np.ndarray = np.zeros((TABLES, 64), np.float32)
-  for row in weights:
-    row[draw.permutation(64)[:KEY_BITS]] = 2.0 ** np.arange(KEY_BITS)
-  return weights
+  bits = min(images.bit_length() + _SPARE_BITS, _MAX_KEY_BITS)
+  return np.stack([draw.permutation(64)[:bits] for _ in range(TABLES * PASSES)])
