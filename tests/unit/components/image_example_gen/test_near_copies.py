@@ -176,8 +176,8 @@ def test_comparisons_grow_as_the_images_not_as_their_square(tmp_path):
   few, many = efforts
   assert many.compared < 8 * few.compared
   assert many.aligned < 8 * few.aligned
-  # 3 % of all pairs of 100,000 images, each of which has hundreds of views.
-  assert many.compared < 1600 * 2000
+  # 5 % of all pairs of 100,000 images, each of which has hundreds of views.
+  assert many.compared < 2500 * 2000
 
 
 def test_one_bucket_of_all_images_is_one_cluster_at_linear_cost(tmp_path):
