@@ -9,7 +9,7 @@ from components.audit import executor
 from schemas.config import AuditConfig, DataConfig
 
 # What the page reads of section `data`: another change must not draw it anew.
-_READ = {'root', 'labels', 'span', 'slice_columns', 'card'}
+_READ = {'root', 'labels', 'span', 'slice_columns', 'card', 'decisions'}
 
 
 class AuditSpec(types.ComponentSpec):

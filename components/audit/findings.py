@@ -15,7 +15,12 @@ from components.audit.coverage import Coverage
 from components.audit.dataset import Dataset
 from components.audit.volume import Shortage
 from components.image_example_gen.decisions import DROP, KEEP, RELABEL
-from components.image_example_gen.findings import EXACT_COPY, LABEL_CONFLICT, LEAK, NEAR_COPY
+from components.image_example_gen.findings import (
+  EXACT_COPY,
+  LABEL_CONFLICT,
+  LEAK,
+  NEAR_COPY,
+)
 
 SUSPECT_LABEL = 'suspect_label'
 MISSING_CELL = 'missing_cell'
@@ -65,11 +70,14 @@ def from_ingest(dataset: Dataset) -> list[Finding]:
 
 
 def _settled(row: dict[str, str]) -> str:
-  if row['code'] in (EXACT_COPY, NEAR_COPY):
+  if row['code'] == EXACT_COPY:
+    # The first of the two is not used already; so it is not looked at again.
+    return decision(row['filename'], DROP, note=EXACT_COPY)
+  if row['code'] == NEAR_COPY:
     return decision(row.get('other') or row['filename'], DROP, note=row['code'])
   if row['code'] == LABEL_CONFLICT:
     return decision(row['filename'], RELABEL, row.get('other_label') or '', row['code'])
-  if row['code'] == LEAK:
+  if row['code'] == LEAK and row.get('other'):
     # What is measured by stays; the copy that was trained on goes.
     train = row['filename'] if row.get('split') == 'train' else row.get('other')
     return decision(train or row['filename'], DROP, note=LEAK)

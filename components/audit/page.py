@@ -12,7 +12,8 @@ import numpy as np
 from components.audit import findings, histogram, outliers, samples, thumbnails, volume
 from components.audit.dataset import Images
 from components.image_example_gen import decisions
-from schemas.config import AuditConfig, CardConfig
+from components.image_example_gen.findings import DROPPED_BY_LEAK
+from schemas.config import AuditConfig, CardConfig, DataConfig
 
 if TYPE_CHECKING:
   from components.audit.report import Audit
@@ -90,7 +91,7 @@ class Verdict:
 def render(
   name: str,
   found: 'Audit',
-  card: CardConfig,
+  data: DataConfig,
   settings: AuditConfig,
   locate: thumbnails.Locate,
 ) -> str:
@@ -99,11 +100,11 @@ def render(
   Args:
     name: of the data set.
     found: what is shown.
-    card: the dataset card.
+    data: the dataset card, and where decisions are written.
     settings: seed and number of the samples.
     locate: finds a file by its name in the manifest.
   """
-  context = _context(name, found, card, settings)
+  context = _context(name, found, data, settings)
   shown = list(_pictures(context))
   context['thumbnails'] = thumbnails.make(
     found.dataset.images, shown, locate, thumbnails.side_for(len(shown))
@@ -123,7 +124,7 @@ def _environment() -> jinja2.Environment:
   return environment
 
 
-def _context(name: str, found: 'Audit', card: CardConfig, settings: AuditConfig) -> dict[str, Any]:
+def _context(name: str, found: 'Audit', data: DataConfig, settings: AuditConfig) -> dict[str, Any]:
   images = found.dataset.images
   summary = found.dataset.summary
   by_code: dict[str, list[findings.Finding]] = {}
@@ -147,7 +148,7 @@ def _context(name: str, found: 'Audit', card: CardConfig, settings: AuditConfig)
     'histograms': _histograms(images),
     'copies': _pairs(found, _COPIES),
     'conflicts': _pairs(found, (findings.LABEL_CONFLICT,)),
-    'leaks': _pairs(found, (findings.LEAK,)),
+    'leaks': _pairs(found, (findings.LEAK, DROPPED_BY_LEAK)),
     'suspects': _suspects(found, by_code.get(findings.SUSPECT_LABEL, [])),
     'outliers': _cards([row for code in outliers.CODES for row in by_code.get(code, [])]),
     'kept_outliers': found.kept['outliers'],
@@ -155,19 +156,22 @@ def _context(name: str, found: 'Audit', card: CardConfig, settings: AuditConfig)
     'personal': _cards([row for code in findings.PERSONAL for row in by_code.get(code, [])]),
     'coverage': found.tables,
     'quarantine': Gallery(found.dataset.quarantined[:_SHOWN], len(found.dataset.quarantined)),
-    'card': [(field, getattr(card, field).strip()) for field in _CARD],
-    'decisions_file': 'decisions.csv',
+    'card': [(field, getattr(data.card, field).strip()) for field in _CARD],
+    'decisions_file': data.decisions,
     'decisions_header': ','.join(decisions.COLUMNS),
-    'verdict': _verdict(summary.get('would_stop', [])),
   }
-  context['sections'] = _sections(context, card)
+  context['verdict'] = _verdict(summary.get('would_stop', []), len(by_code.get(findings.LEAK, [])))
+  context['sections'] = _sections(context, data.card)
   context['example_lines'] = _example_lines(context)
   return context
 
 
-def _verdict(would_stop: list[str]) -> Verdict:
+def _verdict(would_stop: list[str], leaks: int) -> Verdict:
   if would_stop:
     return Verdict('bad', 'This data would stop a run:', would_stop)
+  if leaks:
+    text = f'{leaks} {"pair" if leaks == 1 else "pairs"} of images in two splits; see Leaks.'
+    return Verdict('warn', 'Nothing here would stop a run, but there are leaks:', [text])
   return Verdict('good', 'Nothing here would stop a run.', [])
 
 

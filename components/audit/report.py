@@ -69,7 +69,7 @@ def write(
   looked = time.monotonic()
   findings.write(output / outputs.FINDINGS, found.rows)
   _write_ranking(output / outputs.SUSPECTS, found)
-  html = page.render(name, found, data.card, settings, _locate(data, found.dataset.summary))
+  html = page.render(name, found, data, settings, _locate(data, found.dataset.summary))
   (output / outputs.PAGE).write_text(html, encoding='utf-8', errors='backslashreplace')
   summary = _summary(name, found, data)
   summary['seconds'] = {

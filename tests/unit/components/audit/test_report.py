@@ -69,6 +69,7 @@ def audited(make_artifacts, rows, odd, tmp_path):
       ('near_copy', '10.png', NASTY, 'red', 'red', 'train', 'train', 're-encoded'),
       ('leak', '11.png', '13.png', 'red', 'red', 'train', 'test', 'mirrored'),
       ('label_conflict', '12.png', '40.png', 'red', 'green', 'train', 'val', 'same pixels'),
+      ('exact_copy', '15.png', '16.png', 'red', 'red', '', 'train', 'same pixels'),
       ('gps', '14.png', '', 'red', '', 'train', '', 'the place'),
     ],
     quarantined=[(99, 'gone.png', 'missing_file', 'not found under images.')],
@@ -108,6 +109,10 @@ def test_what_was_planted_is_in_the_csv(audited):
   } <= codes
   by_code = {row['code']: row for row in findings}
   assert by_code['leak']['decision'] == '11.png,drop,,leak'  # the one that was trained on
+  assert by_code['near_copy']['decision'].endswith(',drop,,near_copy')
+  assert NASTY in next(csv.reader([by_code['near_copy']['decision']]))
+  # Of two equal files ingest uses the second; the first can go for good.
+  assert by_code['exact_copy']['decision'] == '15.png,drop,,exact_copy'
   assert by_code['label_conflict']['suggestion'] == 'green'
   assert float(by_code['black']['value']) < 0.04
   assert ('few_images', '') in codes and by_code['few_in_class']['label'] == 'blue'
@@ -233,3 +238,22 @@ def test_every_image_is_ranked_with_its_suggestion(audited):
     np.mean([row['label'] == row['suggestion'] for row in ranked]), abs=1e-4
   )
   assert sum(row['flagged'] == 'yes' for row in ranked) == summary['suspects']['flagged']
+
+
+def test_a_leak_that_is_let_pass_is_told_at_the_head(make_artifacts, rows, tmp_path):
+  leak = ('leak', '13.png', '11.png', 'red', 'red', 'test', 'train', 'mirrored')
+  taken_out = ('dropped_by_leak', '17.png', '18.png', 'red', 'red', 'train', 'test', 'cropped')
+  heads = {}
+  for findings in ((), (taken_out,), (taken_out, leak)):
+    made = make_artifacts(rows, columns=('device',), findings=findings)
+    (tmp_path / 'out').mkdir(exist_ok=True)
+    data = DataConfig(root=made.root, decisions='reviewed.csv')
+    settings = AuditConfig(suspects=False)
+    report.write('x', made.dataset, made.quarantine, data, settings, tmp_path / 'out')
+    text = (tmp_path / 'out/audit.html').read_text(encoding='utf-8')
+    heads[len(findings)] = re.search(r'<div class="verdict (\w+)">', text)[1]
+    assert text.count('first of a leak') == len(findings)
+    assert '<code>reviewed.csv</code>' in text
+    for folder in (made.root, made.dataset, made.quarantine):
+      shutil.rmtree(folder)
+  assert heads == {0: 'good', 1: 'good', 2: 'warn'}
