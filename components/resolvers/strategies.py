@@ -103,11 +103,12 @@ class PreviousSpanStrategy(resolver.ResolverStrategy):
       report for report in input_dict['report'] if _span_of(report, examples.span) < examples.span
     ]
     for report in sorted(reports, key=lambda each: (_span_of(each, 0), each.id), reverse=True):
+      read = _read_for(store, report)
       found = {
-        key: [artifact for artifact in input_dict[key] if artifact.id in ids]
-        for key, ids in _read_for(store, report).items()
+        key: [artifact for artifact in input_dict[key] if artifact.id in read.get(key, ())]
+        for key in ('statistics', 'dataset')
       }
-      if not all(found.get(key) and _exists(found[key][0]) for key in ('statistics', 'dataset')):
+      if not all(artifacts and _exists(artifacts[0]) for artifacts in found.values()):
         _log.warning('the files behind %s are gone: it is not compared with', report.uri)
         continue
       return {

@@ -37,8 +37,14 @@ class Record:
     if marked:
       report.set_int_custom_property('span', span)
     [execution] = self.store.put_executions([mlmd.Execution(type_id=self._execution)])
+    # What it was compared with, and what it read besides, is no measure.
+    other = self.artifact(standard_artifacts.ExampleStatistics, f'{name}-other')
+    report_of_anomalies = self.artifact(standard_artifacts.ExampleAnomalies, f'{name}-anomalies')
+    self.inputs['statistics'].insert(0, other)
     self.store.put_events(
       [
+        self._event(execution, other, mlmd.Event.INPUT, 'previous_statistics'),
+        self._event(execution, report_of_anomalies, mlmd.Event.INPUT, 'anomalies'),
         self._event(execution, statistics, mlmd.Event.INPUT, 'statistics'),
         self._event(execution, dataset, mlmd.Event.INPUT, 'dataset'),
         self._event(execution, report, mlmd.Event.OUTPUT, 'report'),
