@@ -27,7 +27,7 @@ def b64(data: bytes) -> dict:
 def server(tmp_path_factory, image_model):
   base = tmp_path_factory.mktemp('base')
   shutil.copytree(image_model, base / '7')
-  with EmbeddedServer(base, 'digits', port=0, limits=LIMITS) as running:
+  with EmbeddedServer(base, 'digits', port=0, poll_seconds=3600, limits=LIMITS) as running:
     yield running
 
 
@@ -35,7 +35,7 @@ def server(tmp_path_factory, image_model):
 def affine(tmp_path_factory):
   base = tmp_path_factory.mktemp('base')
   exports.write_affine_model(base / '3')
-  with EmbeddedServer(base, 'half plus two', port=0) as running:
+  with EmbeddedServer(base, 'half plus two', port=0, poll_seconds=3600) as running:
     yield running
 
 
