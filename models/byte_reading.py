@@ -1,11 +1,15 @@
-"""Bytes of a string tensor as numbers, for walking through containers in the graph."""
+"""Bytes of a string tensor as numbers, for walking through containers in the graph.
+
+Every operation here is run for each image, and counts when a graph is prepared
+for tf.data: hence int32 throughout, and few of them.
+"""
 
 from collections.abc import Callable
 
 import tensorflow as tf
 
-# One step of a walk: (position, number) to (next position, what was found); below 0 for
-# nothing yet.
+# One step of a walk: (position, found) to (next position, found); below 0 for
+# nothing yet. All are int32 [].
 Step = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
@@ -14,30 +18,18 @@ def bytes_at(data: tf.Tensor, position: tf.Tensor | int, count: int) -> tf.Tenso
 
   Args:
     data: string [].
-    position: int64 [], not negative.
+    position: int32 [], not negative.
     count: of bytes.
   """
-  # substr refuses a position behind the end.
-  start = tf.minimum(tf.cast(position, tf.int64), size_of(data))
-  part = tf.strings.substr(data, start, tf.constant(count, tf.int64))
+  part = _part(data, position, count)
   return tf.cast(tf.io.decode_raw(part, tf.uint8, fixed_length=count), tf.int32)
 
 
-def size_of(data: tf.Tensor) -> tf.Tensor:
-  """Returns the number of bytes, int64 []."""
-  return tf.cast(tf.strings.length(data), tf.int64)
-
-
-def unsigned(values: tf.Tensor, little: tf.Tensor | bool) -> tf.Tensor:
-  """Returns int32 [..., n] bytes as unsigned numbers, int64 [...].
-
-  Args:
-    values: 0..255, n of them a number, at most 4.
-    little: bool [], whether the first byte weighs least.
-  """
-  weights = [256**power for power in range(values.shape[-1])]
-  ordered = tf.where(little, weights, weights[::-1])
-  return tf.reduce_sum(tf.cast(values, tf.int64) * tf.cast(ordered, tf.int64), axis=-1)
+def words_at(data: tf.Tensor, position: tf.Tensor | int, count: int) -> tf.Tensor:
+  """Returns `count` numbers of two bytes each, the first one weighing more: int32 [count]."""
+  part = _part(data, position, 2 * count)
+  words = tf.io.decode_raw(part, tf.uint16, little_endian=False, fixed_length=2 * count)
+  return tf.cast(words, tf.int32)
 
 
 def is_equal(values: tf.Tensor, expected: bytes) -> tf.Tensor:
@@ -45,11 +37,11 @@ def is_equal(values: tf.Tensor, expected: bytes) -> tf.Tensor:
   return tf.reduce_all(values == list(expected))
 
 
-def walk(step: Step, start: tf.Tensor | int, most: int) -> tuple[tf.Tensor, tf.Tensor]:
+def walk(step: Step, start: int, most: int) -> tuple[tf.Tensor, tf.Tensor]:
   """Walks until a step finds something.
 
   Args:
-    step: takes (position int64 [], found int32 []) and returns both.
+    step: see Step.
     start: first position.
     most: steps.
 
@@ -59,7 +51,12 @@ def walk(step: Step, start: tf.Tensor | int, most: int) -> tuple[tf.Tensor, tf.T
   return tf.while_loop(
     lambda _, found: found < 0,
     step,
-    (tf.cast(start, tf.int64), tf.constant(-1)),
+    (tf.constant(start), tf.constant(-1)),
     maximum_iterations=most,
     parallel_iterations=1,
   )
+
+
+def _part(data: tf.Tensor, position: tf.Tensor | int, count: int) -> tf.Tensor:
+  # substr refuses a position behind the end.
+  return tf.strings.substr(data, tf.minimum(position, tf.strings.length(data)), count)

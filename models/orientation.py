@@ -3,65 +3,39 @@
 TensorFlow's decoders ignore it, and a client of TensorFlow Serving meets no
 Python of ours. The bytes are walked segment by segment; of each a few are looked
 at. Whatever is malformed counts as upright: nothing here raises, and the number
-of steps is bounded. jpeg_container.py and png_container.py take the same steps in
-Python.
+of steps is bounded. orientation_of in image_formats/jpeg_container.py and
+png_container.py takes the same steps in Python.
 """
 
 import tensorflow as tf
 
-from models.byte_reading import bytes_at, is_equal, size_of, unsigned, walk
+from models.byte_reading import bytes_at, is_equal, walk, words_at
 from models.image_formats import exif, jpeg_container, png_container
 
 # By orientation, once rows and columns are swapped where they must be.
 _UPSIDE_DOWN = (False, False, False, True, True, False, False, True, True)
 _MIRRORED = (False, False, True, True, False, False, True, True, False)
+# By what jpeg_container.step_of says: how far the next marker is, without the length.
+_STEPS = (0, 1, 2, 2)
 
 
-def of_jpeg(data: tf.Tensor) -> tf.Tensor:
-  """Returns the orientation of an encoded JPEG: string [] to int32 [], 1..8."""
+def read(data: tf.Tensor, is_jpeg: tf.Tensor, is_png: tf.Tensor) -> tf.Tensor:
+  """Returns the orientation that an encoded image asks for.
 
-  def step(position: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    head = bytes_at(data, position, 10)
-    marker, length = head[1], head[2] * 256 + head[3]
-    fill = marker == 0xFF
-    alone = (marker == 1) | ((marker >= 0xD0) & (marker <= 0xD7))
-    ends = (marker == 0) | ((marker >= 0xD8) & (marker <= 0xDA))
-    is_segment = (head[0] == 0xFF) & ~fill & ~alone & ~ends & (length >= 2)
-    is_exif = is_segment & (marker == 0xE1) & is_equal(head[4:10], exif.PREFIX)
-    stop = is_exif | (head[0] != 0xFF) | ~(fill | alone | is_segment)
-    onward = tf.where(fill, 1, tf.where(alone, 2, 2 + length))
-    found = tf.where(stop, tf.where(is_exif, length, 0), -1)
-    # Where the walk ends the position stays: the segment is read from there.
-    return position + tf.where(stop, tf.constant(0, tf.int64), tf.cast(onward, tf.int64)), found
+  Args:
+    data: string [], the file.
+    is_jpeg: bool [].
+    is_png: bool [].
 
-  position, length = walk(step, 2, jpeg_container.MAX_SEGMENTS)
-  return tf.cond(
-    length > 0,
-    lambda: _of_block(data, position + 10, position + 2 + tf.cast(length, tf.int64)),
-    lambda: tf.constant(exif.UPRIGHT),
+  Returns:
+    int32 [], 1..8; 1 for any other format.
+  """
+  start, size = tf.cond(
+    is_jpeg,
+    lambda: _exif_in_jpeg(data),
+    lambda: tf.cond(is_png, lambda: _exif_in_png(data), lambda: (tf.constant(0), tf.constant(0))),
   )
-
-
-def of_png(data: tf.Tensor) -> tf.Tensor:
-  """Returns the orientation of an encoded PNG: string [] to int32 [], 1..8."""
-
-  def step(position: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    head = bytes_at(data, position, 8)
-    cut_off = position + 8 > size_of(data)
-    is_exif = is_equal(head[4:], b'eXIf') & ~cut_off
-    stop = is_exif | cut_off | is_equal(head[4:], b'IEND')
-    found = tf.where(stop, tf.cast(is_exif, tf.int32), -1)
-    onward = 12 + unsigned(head[:4], little=False)
-    return position + tf.where(stop, tf.constant(0, tf.int64), onward), found
-
-  def read() -> tf.Tensor:
-    head = bytes_at(data, position, 14)
-    end = position + 8 + unsigned(head[:4], little=False)
-    prefixed = is_equal(head[8:], exif.PREFIX) & (end >= position + 14)
-    return _of_block(data, position + tf.cast(tf.where(prefixed, 14, 8), tf.int64), end)
-
-  position, found = walk(step, len(png_container.MAGIC), png_container.MAX_CHUNKS)
-  return tf.cond(found > 0, read, lambda: tf.constant(exif.UPRIGHT))
+  return tf.cond(size > 0, lambda: _of_block(data, start, size), lambda: tf.constant(exif.UPRIGHT))
 
 
 def apply(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
@@ -86,28 +60,66 @@ def apply(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
   return tf.ensure_shape(turned, [None, None, pixels.shape[-1]])
 
 
-def _of_block(data: tf.Tensor, start: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
-  """Returns the orientation of the EXIF block data[start:end]: int32 []."""
-  end = tf.minimum(end, size_of(data))
-  head = bytes_at(data, start, 8)
-  little = is_equal(head[:4], b'II*\x00')
-  directory = start + unsigned(head[4:], little)
-  count = unsigned(bytes_at(data, directory, 2), little)
-  entries = tf.reshape(bytes_at(data, directory + 2, 12 * exif.MAX_ENTRIES), [exif.MAX_ENTRIES, 12])
-  numbers = tf.range(exif.MAX_ENTRIES, dtype=tf.int64)
-  inside = (numbers < count) & (directory + 2 + 12 * (numbers + 1) <= end)
-  is_tag = inside & (unsigned(entries[:, :2], little) == exif.ORIENTATION_TAG)
-  entry = entries[tf.argmax(tf.cast(is_tag, tf.int32))]
-  kind = unsigned(entry[2:4], little)
-  value = tf.where(kind == exif.LONG, unsigned(entry[8:12], little), unsigned(entry[8:10], little))
-  good = (
-    (little | is_equal(head[:4], b'MM\x00*'))
-    & (start + 8 <= end)
-    & (directory + 2 <= end)
-    & tf.reduce_any(is_tag)
-    & ((kind == exif.SHORT) | (kind == exif.LONG))
-    & (unsigned(entry[4:8], little) == 1)
-    & (value >= 1)
-    & (value <= 8)
+def _exif_in_jpeg(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+  """Returns where the EXIF block starts, and its size; 0 or less where there is none."""
+  steps = [0, *map(jpeg_container.step_of, range(256))]
+  # Marker, length, prefix.
+  wanted = [0xFFE1, 0, 0x4578, 0x6966, 0x0000]
+
+  def step(position: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    words = words_at(data, position, 5)
+    length = words[1]
+    kind = tf.gather(steps, tf.maximum(words[0] - 0xFEFF, 0))
+    is_good = (kind != jpeg_container.SEGMENT) | (length >= 2)
+    is_exif = is_good & tf.reduce_all((words == wanted) | [False, True, False, False, False])
+    goes_on = is_good & (kind > 0) & ~is_exif
+    onward = tf.gather(_STEPS, kind) + kind // jpeg_container.SEGMENT * length
+    return (
+      position + tf.where(goes_on, onward, 0),
+      tf.where(goes_on, -1, tf.where(is_exif, length, 0)),
+    )
+
+  position, length = walk(step, 2, jpeg_container.MAX_SEGMENTS)
+  return position + 10, length - 8
+
+
+def _exif_in_png(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+  """Returns where the EXIF block starts, and its size; 0 or less where there is none."""
+  size = tf.strings.length(data)
+
+  def step(position: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    words = words_at(data, position, 4)
+    length = words[0] * 65536 + words[1]  # below 0 from 2 GiB on
+    cut_off = (length < 0) | (length > size - position - 8)
+    is_exif = tf.reduce_all(words[2:] == [0x6558, 0x4966]) & ~cut_off
+    goes_on = ~(cut_off | is_exif | tf.reduce_all(words[2:] == [0x4945, 0x4E44]))
+    return (
+      position + tf.where(goes_on, 12 + length, 0),
+      tf.where(goes_on, -1, tf.where(is_exif, length, 0)),
+    )
+
+  position, length = walk(step, len(png_container.MAGIC), png_container.MAX_CHUNKS)
+  prefixed = (length >= 6) & tf.reduce_all(words_at(data, position + 8, 3) == [0x4578, 0x6966, 0])
+  skipped = tf.where(prefixed, 6, 0)
+  return position + 8 + skipped, length - skipped
+
+
+def _of_block(data: tf.Tensor, start: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+  """Returns the orientation of the EXIF block data[start:start + size]: int32 []."""
+  block = tf.strings.substr(
+    data, tf.minimum(start, tf.strings.length(data)), tf.minimum(size, exif.MAX_BYTES)
   )
-  return tf.where(good, tf.cast(value, tf.int32), exif.UPRIGHT)
+  head = bytes_at(block, 0, 8)
+  little = is_equal(head[:4], exif.LITTLE)
+  known = little | is_equal(head[:4], exif.BIG)
+  # Four bytes, of which the upper two must be 0: a block has no more than 64 kB.
+  offset = tf.where(little, head[7:3:-1], head[4:])
+  directory = bytes_at(block, offset[2] * 256 + offset[3], 2 + 12 * exif.MAX_ENTRIES)
+  weights = tf.where(little, [1, 256], [256, 1])
+  count = tf.reduce_sum(directory[:2] * weights)
+  entries = tf.reshape(directory[2:], [exif.MAX_ENTRIES, 12])
+  wanted = tf.where(little, list(exif.LITTLE_ENTRY), list(exif.BIG_ENTRY))
+  found = tf.reduce_all(entries[:, :8] == wanted, axis=1) & (tf.range(exif.MAX_ENTRIES) < count)
+  value = tf.reduce_sum(entries[tf.argmax(tf.cast(found, tf.int32))][8:10] * weights)
+  good = known & (offset[0] + offset[1] == 0) & tf.reduce_any(found) & (value >= 1) & (value <= 8)
+  return tf.where(good, value, exif.UPRIGHT)

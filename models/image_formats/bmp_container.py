@@ -7,7 +7,11 @@ from models.image_formats.container import Stripped
 
 # Offsets in the file: 14 bytes of file header, then BITMAPINFOHEADER or longer.
 _SMALLEST = 54
-RGB, BITFIELDS = 0, 3
+SHORTEST_HEADER = 40
+# Bits a pixel and compression: none, or masks.
+BITS_24 = struct.pack('<HI', 24, 0)
+BITS_32 = struct.pack('<HI', 32, 0)
+BITS_32_MASKED = struct.pack('<HI', 32, 3)
 USUAL_MASKS = struct.pack('<III', 0xFF0000, 0xFF00, 0xFF)
 
 
@@ -20,12 +24,9 @@ def is_plain(data: bytes) -> bool:
   if len(data) < _SMALLEST:
     return False
   (header,) = struct.unpack_from('<I', data, 14)
-  bits, compression = struct.unpack_from('<HI', data, 28)
-  if header < 40:
-    return False
-  if compression == RGB:
-    return bits in (24, 32)
-  return compression == BITFIELDS and bits == 32 and data[54:66] == USUAL_MASKS
+  layout = data[28:34]
+  masked = layout == BITS_32_MASKED and data[54:66] == USUAL_MASKS
+  return SHORTEST_HEADER <= header < 256 and (layout in (BITS_24, BITS_32) or masked)
 
 
 def strip_bmp(data: bytes) -> Stripped:

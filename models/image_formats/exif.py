@@ -8,11 +8,14 @@ Only EXIF counts: the orientation that XMP repeats is not read, as in browsers.
 import re
 import struct
 from collections.abc import Iterator
+from typing import Literal
 
 UPRIGHT = 1
 PREFIX = b'Exif\x00\x00'
 # Of the first directory. A camera writes some 20 entries, in the order of their tags.
 MAX_ENTRIES = 128
+# A segment of a JPEG is no longer.
+MAX_BYTES = 65_536
 
 GPS = 'gps'
 SERIAL_NUMBER = 'serial_number'
@@ -21,7 +24,12 @@ CODES = (GPS, SERIAL_NUMBER, OWNER_NAME)
 
 # Exif 2.32, tables 4 to 15; 0xC62F is of DNG.
 ORIENTATION_TAG = 0x0112
-SHORT, LONG = 3, 4
+_SHORT = 3
+LITTLE, BIG = b'II*\x00', b'MM\x00*'
+# How an entry of the orientation begins: tag, type, number of values.
+LITTLE_ENTRY = struct.pack('<HHI', ORIENTATION_TAG, _SHORT, 1)
+BIG_ENTRY = struct.pack('>HHI', ORIENTATION_TAG, _SHORT, 1)
+_BYTE_ORDERS: dict[str, Literal['little', 'big']] = {'<': 'little', '>': 'big'}
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
 _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
 _PERSONAL_TAGS = {
@@ -44,34 +52,30 @@ _XMP_WORDS = (
 def orientation(tiff: bytes) -> int:
   """Returns the EXIF orientation, 1..8; 1 where there is none or it makes no sense.
 
+  Only of type SHORT, as the standard has it.
+
   Args:
-    tiff: the EXIF block, from its byte order mark on. Offsets that lead out of
-      it are not followed.
+    tiff: the EXIF block, from its byte order mark on, or a TIFF file. Offsets that
+      lead out of its first 64 kB are not followed.
   """
   order = _byte_order(tiff)
-  if not order or len(tiff) < 8:
+  start = int.from_bytes(tiff[4:8], _BYTE_ORDERS[order]) if order else MAX_BYTES
+  if start >= MAX_BYTES:
     return UPRIGHT
-  (start,) = struct.unpack_from(f'{order}I', tiff, 4)
-  if start + 2 > len(tiff):
-    return UPRIGHT
-  (count,) = struct.unpack_from(f'{order}H', tiff, start)
-  for index in range(min(count, MAX_ENTRIES)):
-    position = start + 2 + 12 * index
-    if position + 12 > len(tiff):
-      break
-    tag, kind, values = struct.unpack_from(f'{order}HHI', tiff, position)
-    if tag == ORIENTATION_TAG:
-      if values != 1 or kind not in (SHORT, LONG):
-        return UPRIGHT
-      form = 'H' if kind == SHORT else 'I'
-      (value,) = struct.unpack_from(f'{order}{form}', tiff, position + 8)
+  directory = tiff[start : min(start + 2 + 12 * MAX_ENTRIES, MAX_BYTES)]
+  count = int.from_bytes(directory[:2], _BYTE_ORDERS[order])
+  wanted = LITTLE_ENTRY if order == '<' else BIG_ENTRY
+  for position in range(2, 2 + 12 * min(count, MAX_ENTRIES), 12):
+    if directory[position : position + 8] == wanted:
+      pair = directory[position + 8 : position + 10].ljust(2, b'\x00')
+      value = int.from_bytes(pair, _BYTE_ORDERS[order])
       return value if 1 <= value <= 8 else UPRIGHT
   return UPRIGHT
 
 
 def block(value: int) -> bytes:
   """Returns the smallest EXIF block that says one orientation, without the prefix."""
-  return b'MM\x00*' + struct.pack('>IHHHIHHI', 8, 1, ORIENTATION_TAG, SHORT, 1, value, 0, 0)
+  return b'MM\x00*' + struct.pack('>IHHHIHHI', 8, 1, ORIENTATION_TAG, _SHORT, 1, value, 0, 0)
 
 
 def personal(tiff: bytes) -> set[str]:
@@ -128,4 +132,4 @@ def _entries(tiff: bytes, order: str, start: int) -> Iterator[tuple[int, bytes]]
 
 
 def _byte_order(tiff: bytes) -> str:
-  return {b'II*\x00': '<', b'MM\x00*': '>'}.get(tiff[:4], '')
+  return {LITTLE: '<', BIG: '>'}.get(tiff[:4], '')

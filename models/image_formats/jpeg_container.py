@@ -17,6 +17,7 @@ _MAX_STEPS = 100_000
 _XMP_PREFIXES = (b'http://ns.adobe.com/xap/1.0/\x00', b'http://ns.adobe.com/xmp/extension/\x00')
 _SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
 _APP0, _APP1, _APP14, _APP15 = 0xE0, 0xE1, 0xEE, 0xEF
+_STOP, SEGMENT = 0, 3
 # TEM and RSTn stand alone; every other marker has a length.
 _ALONE = frozenset((0x01, *range(0xD0, 0xD8)))
 _MARKER = re.compile(rb'\xff+([\x01-\xfe])')
@@ -58,23 +59,23 @@ def orientation_of(data: bytes) -> int:
   position = 2
   for _ in range(MAX_SEGMENTS):
     head = data[position : position + 10].ljust(10, b'\x00')
-    if head[0] != 0xFF:
+    step = step_of(head[1]) if head[0] == 0xFF else _STOP
+    length = int.from_bytes(head[2:4], 'big')
+    if step == _STOP or (step == SEGMENT and length < 2):
       break
-    marker = head[1]
-    if marker == 0xFF:
-      position += 1
-    elif marker in _ALONE:
-      position += 2
-    elif marker in (0x00, _SOI, _EOI, _SOS):
-      break
-    else:
-      length = int.from_bytes(head[2:4], 'big')
-      if length < 2:
-        break
-      if marker == _APP1 and head[4:10] == exif.PREFIX:
-        return exif.orientation(data[position + 10 : position + 2 + length])
-      position += 2 + length
+    if head[1] == _APP1 and head[4:10] == exif.PREFIX:
+      return exif.orientation(data[position + 10 : position + 2 + length])
+    position += 2 + length if step == SEGMENT else step
   return exif.UPRIGHT
+
+
+def step_of(marker: int) -> int:
+  """Returns how to go on from a marker: 0 not at all, 1 or 2 bytes, or SEGMENT, by its length."""
+  if marker in (0x00, _SOI, _EOI, _SOS):
+    return _STOP
+  if marker == 0xFF:
+    return 1
+  return 2 if marker in _ALONE else SEGMENT
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -59,6 +59,8 @@ def orientation_of(data: bytes) -> int:
     if position + 8 > len(data):
       break
     length, kind = struct.unpack_from('>I4s', data, position)
+    if length > len(data) - position - 8:
+      break
     if kind == b'eXIf':
       return exif.orientation(_without_prefix(data[position + 8 : position + 8 + length]))
     if kind == b'IEND':

@@ -90,6 +90,29 @@ def test_every_signature_runs_in_the_session_loader(answers):
   assert sorted(answers) == sorted(signatures.ALL)
 
 
+# What reading and turning an image needs, all of TensorFlow 2.0 or older; an older
+# TensorFlow Serving lacks newer operations.
+_READING = {
+  'Assert', 'DecodeImage', 'DecodeJpeg', 'DecodePaddedRaw', 'If', 'ReverseV2', 'StatelessIf',
+  'StatelessWhile', 'StringJoin', 'StringLength', 'Substr', 'Where', 'While',
+}  # fmt: skip
+_REFUSED = {'Case', 'StatelessCase', 'PyFunc', 'EagerPyFunc', 'PyFuncStateless', 'XlaLaunch'}
+
+
+def test_the_graph_reads_images_by_old_and_usual_operations_alone(exported):
+  from tensorflow.core.protobuf import saved_model_pb2
+
+  _, folder = exported
+  saved = saved_model_pb2.SavedModel.FromString((folder / 'saved_model.pb').read_bytes())
+  graph = saved.meta_graphs[0].graph_def
+  used = {node.op for node in graph.node}
+  used |= {node.op for function in graph.library.function for node in function.node_def}
+  reading = {op for op in used if any(word in op for word in ('Decode', 'Image', 'String', 'Jpeg'))}
+  assert reading <= _READING | {'ScaleAndTranslate'}
+  assert not used & _REFUSED
+  assert {'DecodeImage', 'DecodeJpeg', 'DecodePaddedRaw', 'ReverseV2'} <= used
+
+
 def test_raw_bytes_and_examples_get_the_same_answer(answers):
   default, examples = answers['serving_default'], answers['serving_examples']
   np.testing.assert_allclose(default['probabilities'], examples['probabilities'], atol=1e-6)
