@@ -102,7 +102,7 @@ def measure(what: str, work: pathlib.Path, count: int) -> dict:
   found['peak'] = max(memory for _, memory in samples)
   found['peaks'] = {
     name: max((memory for at, memory in samples if began - 0.2 <= at <= ended + 0.2), default=0)
-    for name, (began, ended) in found.get('components', {}).items()
+    for name, (began, ended, _) in found.get('components', {}).items()
   }
   return found
 
@@ -146,12 +146,12 @@ def floor(data: pathlib.Path, result: pathlib.Path) -> dict:
     num_parallel_calls=len(os.sched_getaffinity(0)),
     deterministic=False,
   )
-  began = time.monotonic()
+  began, worked = time.monotonic(), cpu_seconds()
   seen = 0
   # In batches of one: nothing but the two is measured.
   for _ in images.prefetch(8):
     seen += 1
-  return {'seconds': time.monotonic() - began, 'images': seen}
+  return {'seconds': time.monotonic() - began, 'cpu': cpu_seconds() - worked, 'images': seen}
 
 
 def data_half(data: pathlib.Path, result: pathlib.Path) -> dict:
@@ -179,27 +179,35 @@ def data_half(data: pathlib.Path, result: pathlib.Path) -> dict:
     whole.nodes.extend(half)
     return whole
 
-  clock = Clock()
+  clock, worked = Clock(), cpu_seconds()
   with runner.open_run(config) as run, library_output.to_log(run.log):
     runner.execute(compiled, run, clock)
-  return {'seconds': run.seconds, 'components': clock.times}
+  return {'seconds': run.seconds, 'cpu': cpu_seconds() - worked, 'components': clock.times}
 
 
 class Clock:
-  """A runner.Listener that notes when each component began and ended."""
+  """A runner.Listener that notes when each component began and ended, and its CPU seconds."""
 
   def __init__(self) -> None:
-    self.times: dict[str, tuple[float, float]] = {}
+    self.times: dict[str, tuple[float, float, float]] = {}
+    self._began = (0.0, 0.0)
 
   def planned(self, components: list[str]) -> None:
     del components
 
   def started(self, component: str) -> None:
-    self.times[component] = (time.time(), time.time())
+    del component
+    self._began = (time.time(), cpu_seconds())
 
   def finished(self, component: str, outcome: str, seconds: float) -> None:
     del outcome
-    self.times[component] = (self.times[component][0], self.times[component][0] + seconds)
+    began, worked = self._began
+    self.times[component] = (began, began + seconds, cpu_seconds() - worked)
+
+
+def cpu_seconds() -> float:
+  """Of this process and the children that it has waited for."""
+  return sum(os.times()[:4])
 
 
 def say_machine() -> None:
@@ -225,36 +233,50 @@ def memory() -> str:
 
 
 def say_size(count: int, before: dict, whole: dict, after: dict) -> None:
-  say(f'\n{count} images')
-  say(f'  {"floor, before":22}{before["seconds"]:9.1f} s {before["peak"]:9.0f} MB')
-  for name, (began, ended) in whole['components'].items():
-    say(f'  {name:22}{ended - began:9.1f} s {whole["peaks"][name]:9.0f} MB')
-  say(f'  {"all":22}{whole["seconds"]:9.1f} s {whole["peak"]:9.0f} MB')
-  say(f'  {"floor, after":22}{after["seconds"]:9.1f} s {after["peak"]:9.0f} MB')
+  say(f'\n{count} images            seconds  CPU seconds  peak MB')
+  say_row('floor, before', before['seconds'], before['cpu'], before['peak'])
+  for name, (began, ended, cpu_time) in whole['components'].items():
+    say_row(name, ended - began, cpu_time, whole['peaks'][name])
+  say_row('all, with imports', whole['seconds'], whole['cpu'], whole['peak'])
+  say_row('floor, after', after['seconds'], after['cpu'], after['peak'])
+
+
+def say_row(name: str, seconds: float, cpu_time: float, peak: float) -> None:
+  say(f'  {name:20}{seconds:9.1f}{cpu_time:13.1f}{peak:9.0f}')
 
 
 def say_table(few: dict, measured: dict[int, tuple[dict, dict, dict]]) -> None:
   """Prints what the goals are about."""
-  start = few['seconds']
-  say(f'\nstart-up: {start:.1f} s for {FEW} images')
-  say('  images  images/s  floor images/s  times the floor  without start-up   peak MB')
+  say(f'\nstart-up: {few["seconds"]:.1f} s, {few["cpu"]:.1f} CPU seconds for {FEW} images')
+  say('  images  images/s  floor images/s  times the floor  without start-up  the same in CPU')
   for count, (before, whole, after) in measured.items():
     least = (before['seconds'] + after['seconds']) / 2
+    least_cpu = (before['cpu'] + after['cpu']) / 2
     say(
       f'{count:8}{count / whole["seconds"]:10.1f}{count / least:16.1f}'
       f'{whole["seconds"] / least:17.2f}'
-      f'{(whole["seconds"] - start) / (count - FEW) * count / least:18.2f}{whole["peak"]:10.0f}'
+      f'{an_image(few, whole, count, "seconds") * count / least:18.2f}'
+      f'{an_image(few, whole, count, "cpu") * count / least_cpu:17.2f}'
     )
   fewest, most = min(measured), max(measured)
   if fewest != most:
     small, large = measured[fewest][1], measured[most][1]
-    whole = (large['seconds'] / most) / (small['seconds'] / fewest)
-    net = ((large['seconds'] - start) / (most - FEW)) / (
-      (small['seconds'] - start) / (fewest - FEW)
-    )
+    whole_ratio = (large['seconds'] / most) / (small['seconds'] / fewest)
+    nets = [
+      an_image(few, large, most, unit) / an_image(few, small, fewest, unit)
+      for unit in ('seconds', 'cpu')
+    ]
     say(f'peak memory, {most} over {fewest}: {large["peak"] / small["peak"]:.2f}')
-    say(f'time an image, {most} over {fewest}: {whole:.2f}; without start-up {net:.2f}')
+    say(
+      f'time an image, {most} over {fewest}: {whole_ratio:.2f}; without start-up {nets[0]:.2f}, '
+      f'in CPU {nets[1]:.2f}'
+    )
   say(GOALS)
+
+
+def an_image(few: dict, whole: dict, count: int, unit: str) -> float:
+  """Seconds an image, without what a run over few images takes."""
+  return (whole[unit] - few[unit]) / (count - FEW)
 
 
 def say(line: str) -> None:
