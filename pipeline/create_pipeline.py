@@ -118,6 +118,8 @@ def create_pipeline(config: Config) -> Pipeline:
     # Nothing is written: images are decoded where they are needed.
     splits_config=transform_pb2.SplitsConfig(analyze=[features.TRAIN], transform=[]),
     materialize=False,
+    # StatisticsGen measures the records; of these nobody reads a second set.
+    disable_statistics=True,
     custom_config={
       'height': config.image.height,
       'width': config.image.width,
