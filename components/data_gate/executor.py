@@ -112,8 +112,8 @@ def _drift(
   with _manifest(artifact_utils.get_single_uri(input_dict[PREVIOUS_DATASET])) as earlier:
     yield from drift.compare(
       drift.DRIFT,
-      _sample(statistics, features.TRAIN, manifest),
-      _sample(previous, features.TRAIN, earlier),
+      _sample(f'train of span {statistics.span}', statistics, features.TRAIN, manifest),
+      _sample(f'train of span {previous.span}', previous, features.TRAIN, earlier),
       schema,
     )
 
@@ -125,15 +125,17 @@ def _skew(
     return
   yield from drift.compare(
     drift.SKEW,
-    _sample(statistics, features.TRAIN, manifest),
-    _sample(statistics, features.PRODUCTION, manifest),
+    _sample('train', statistics, features.TRAIN, manifest),
+    _sample('production', statistics, features.PRODUCTION, manifest),
     schema,
   )
 
 
-def _sample(statistics: types.Artifact, split: str, manifest: pathlib.Path) -> drift.Sample:
+def _sample(
+  name: str, statistics: types.Artifact, split: str, manifest: pathlib.Path
+) -> drift.Sample:
   return drift.Sample(
-    f'{split} of span {statistics.span}',
+    name,
     stats_artifact_utils.load_statistics(statistics, split).proto(),
     manifest,
     split,

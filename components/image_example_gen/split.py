@@ -188,12 +188,15 @@ def check_splits(sizes: Mapping[str, int], config: SplitConfig, largest: int = 0
 def without_train(counts: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
   """Returns the number of images of each class that has none in train, by class.
 
+  What was served may hold labels that nobody trained on: production does not count.
+
   Args:
     counts: {split: {class: images}}.
   """
-  held = {label for classes in counts.values() for label in classes}
+  fitted = [counts[name] for name in features.SPLITS]
+  held = {label for classes in fitted for label in classes}
   return {
-    label: sum(classes.get(label, 0) for classes in counts.values())
+    label: sum(classes.get(label, 0) for classes in fitted)
     for label in sorted(held)
     if not counts[features.TRAIN].get(label)
   }

@@ -120,7 +120,13 @@ def test_the_second_run_comes_from_the_cache_and_keeps_the_verdict(second, first
   outcomes = second.outcomes()
   fresh = {name for name, outcome in outcomes.items() if outcome != 'cached'}
   # Evaluator has a baseline now, Publisher another blessing; resolvers always look.
-  assert fresh == {'LatestServedModel', 'FirstPredictions', 'Evaluator', 'Publisher'}
+  assert fresh == {
+    'PreviousSpan',
+    'LatestServedModel',
+    'FirstPredictions',
+    'Evaluator',
+    'Publisher',
+  }
   assert second.summary['same_as_baseline'] is True
   assert second.summary['verdict'] == 'blessed'
   assert second.summary['outcome'] == 'unchanged'
@@ -129,7 +135,7 @@ def test_the_second_run_comes_from_the_cache_and_keeps_the_verdict(second, first
 
 def test_from_the_third_run_on_everything_is_cached(third, experiment):
   fresh = {name for name, outcome in third.outcomes().items() if outcome != 'cached'}
-  assert fresh == {'LatestServedModel', 'FirstPredictions'}
+  assert fresh == {'PreviousSpan', 'LatestServedModel', 'FirstPredictions'}
   assert third.summary['outcome'] == 'unchanged'
   assert len(experiment.versions()) == 1
 

@@ -127,3 +127,5 @@ def test_an_empty_split_says_what_to_do():
 def test_classes_that_train_lacks_are_counted():
   counts = {'train': {'a': 5}, 'val': {'a': 1, 'c': 2, 'b': 1}, 'test': {'a': 1, 'b': 3}}
   assert split.without_train(counts) == {'b': 4, 'c': 2}
+  # What was served is scored, not learnt.
+  assert split.without_train({**counts, 'production': {'b': 2, 'z': 9}}) == {'b': 4, 'c': 2}
