@@ -1,4 +1,4 @@
-"""The split production through a whole run: scored, shown, and no part of anything that is fitted."""
+"""The split production through a whole run: scored, shown, and nothing is fitted to it."""
 
 import json
 import pathlib
