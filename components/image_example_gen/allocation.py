@@ -21,9 +21,11 @@ def assign(index: Index, config: SplitConfig) -> dict[str, split.Tally]:
   connection = index.connection
   follow(index)
   connection.execute('CREATE TEMP TABLE placed (cluster TEXT PRIMARY KEY, split TEXT)')
-  index.many(
-    'INSERT INTO placed VALUES (?, ?)', split.place(_free_clusters(index), tallies(index), config)
-  )
+  (singles,) = connection.execute(
+    "SELECT COUNT(*) FROM images WHERE reason = '' AND cluster = '' AND split IS NULL"
+  ).fetchone()
+  placed = split.place(_free_clusters(index), tallies(index), config, singles)
+  index.many('INSERT INTO placed VALUES (?, ?)', placed)
   connection.execute(
     'UPDATE images SET split = placed.split FROM placed WHERE placed.cluster = images.cluster '
     "AND images.split IS NULL AND images.reason = ''"

@@ -3,9 +3,10 @@
 Pure: counts in, counts out, and a key to sort by. Nothing here knows files.
 """
 
+import collections
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from schemas import features
 from schemas.config import SplitConfig
@@ -14,6 +15,7 @@ from schemas.errors import DataError
 # Fewer images cannot stand in train, val and test.
 SMALLEST_SPLIT_CLASS = 3
 _EPSILON = 1e-9
+T = TypeVar('T')
 
 
 class Tally(NamedTuple):
@@ -96,16 +98,20 @@ def place(
   clusters: Iterable[tuple[str, Mapping[str, int]]],
   tallies: Mapping[str, Tally],
   config: SplitConfig,
+  singles: int,
 ) -> Iterator[tuple[str, str]]:
   """Gives each cluster of free images its split, as a whole.
 
   It goes where the squared distances of its classes from their shares grow least;
-  where that is equal, where the whole data set is shortest of images.
+  where that is equal, where the whole data set is shortest of images. Where the
+  shares would leave a split empty, as they do with a handful of patients, the
+  smallest clusters go to the empty splits.
 
   Args:
     clusters: name, and number of images by class; the largest first.
     tallies: by class; they count the clusters as free images.
     config: shares.
+    singles: free images in no cluster.
 
   Yields:
     (cluster, split).
@@ -115,16 +121,34 @@ def place(
     for name in features.SPLITS:
       short[label][name] -= tally.fixed.get(name, 0)
   overall = {name: sum(each[name] for each in short.values()) for name in features.SPLITS}
-  for cluster, classes in clusters:
+  empty = {
+    name for name in features.SPLITS if not any(tally.fixed.get(name) for tally in tallies.values())
+  }
+  for (cluster, classes), left in _with_rest(clusters, len(features.SPLITS)):
     growth = {
       name: sum(count * (count - 2 * short[label][name]) for label, count in classes.items())
       for name in features.SPLITS
     }
-    best = min(features.SPLITS, key=lambda name: (round(growth[name], 9), -overall[name]))
+    open_splits = [
+      name for name in features.SPLITS if name in empty or left + singles >= len(empty)
+    ]
+    best = min(open_splits, key=lambda name: (round(growth[name], 9), -overall[name]))
     for label, count in classes.items():
       short[label][best] -= count
       overall[best] -= count
+    empty.discard(best)
     yield cluster, best
+
+
+def _with_rest(items: Iterable[T], most: int) -> Iterator[tuple[T, int]]:
+  """Yields each item and how many come after it, counted up to `most`."""
+  waiting: collections.deque[T] = collections.deque()
+  for item in items:
+    waiting.append(item)
+    if len(waiting) > most:
+      yield waiting.popleft(), most
+  while waiting:
+    yield waiting.popleft(), len(waiting)
 
 
 def _targets(tally: Tally, config: SplitConfig) -> dict[str, float]:

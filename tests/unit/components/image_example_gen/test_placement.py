@@ -398,3 +398,15 @@ def test_groups_that_leave_a_split_empty_are_named_as_the_cause(source):
   ]
   with pytest.raises(DataError, match='Up to 50 images belong together and are never divided'):
     source.place(rows, columns=('patient',), group_columns=('patient',))
+
+
+@pytest.mark.parametrize(
+  'groups, expected', [(3, (1, 1, 1)), (4, (2, 1, 1)), (5, (3, 1, 1)), (10, (8, 1, 1))]
+)
+def test_a_handful_of_groups_leaves_no_split_empty(source, groups, expected):
+  rows = [
+    {'filename': f'{n}.png', 'label': 'ab'[n % 2], 'patient': f'p{n // 20}'}
+    for n in range(20 * groups)
+  ]
+  result = source.place(rows, columns=('patient',), group_columns=('patient',))
+  assert tuple(result.summary['splits'][name] // 20 for name in features.SPLITS) == expected
