@@ -9,7 +9,7 @@ import unicodedata
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from components.image_example_gen import passes
 from schemas import features
@@ -463,3 +463,32 @@ def test_train_is_older_than_what_judges_in_the_manifest(write_data, encode, run
   )
   with pytest.raises(DataError, match=r"labels\.csv row 6: .*'soon' for '4\.png'"):
     run_ingest(root, split=SplitConfig(time_column='taken'))
+
+
+def test_records_hold_prepared_images_without_the_place(write_data, encode, run_ingest):
+  exif = Image.Exif()
+  exif[0x0112] = 6
+  exif.get_ifd(0x8825).update({1: 'N', 2: (48.0, 51.0, 29.613)})
+  files = {f'{number:02d}.png': encode(number) for number in range(20)}
+  files['turned.jpg'] = encode(90, 40, 24, 'JPEG', exif=exif.tobytes())
+  files['web.webp'] = encode(91, 40, 24, 'WEBP', exif=exif.tobytes())
+  rows = [(name, 'ab'[number % 2]) for number, name in enumerate(files)]
+  result = run_ingest(write_data(rows, files))
+  seconds = (29613).to_bytes(4, 'big')
+  assert seconds in files['turned.jpg'] and seconds in files['web.webp']
+  held = {}
+  for examples in result.records.values():
+    for example in examples:
+      feature = example.features.feature
+      held[feature['image/path'].bytes_list.value[0].decode()] = feature
+  assert len(held) == 22
+  for name, form in (('turned.jpg', 'JPEG'), ('web.webp', 'WEBP')):
+    image_bytes = held[name]['image/encoded'].bytes_list.value[0]
+    assert seconds not in image_bytes
+    assert held[name]['image/format'].bytes_list.value[0] == form.encode()
+    size = [held[name][key].int64_list.value[0] for key in ('image/width', 'image/height')]
+    assert size == [24, 40]
+    assert ImageOps.exif_transpose(Image.open(io.BytesIO(image_bytes))).size == (24, 40)
+    original = hashlib.sha256(files[name]).hexdigest()
+    assert held[name]['image/id'].bytes_list.value[0] == original.encode()
+  assert held['03.png']['image/encoded'].bytes_list.value[0] == files['03.png']
