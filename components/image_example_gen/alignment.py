@@ -4,7 +4,7 @@ A hash proposes a pair and the way in which one shows the other. Here the one si
 is laid over the other, moved until it fits best, and compared place by place. What makes
 a copy is that the detail agrees nearly everywhere: outline, light and page layout are
 shared by pictures of different things too. The thresholds are measured
-(docs/decisions/0006-near-copies.md).
+(docs/decisions/0007-near-copies.md).
 """
 
 from typing import NamedTuple

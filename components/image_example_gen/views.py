@@ -17,7 +17,7 @@ from components.image_example_gen.perceptual import SIGNATURE_SIDE
 # Frequencies an axis: 8 of PDQ's 16.
 FREQUENCIES = 8
 # Crops: shares of the side that remain, each at 5 x 5 places, chosen by measurement
-# (docs/decisions/0006-near-copies.md).
+# (docs/decisions/0007-near-copies.md).
 _CROPS = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7)
 _PLACES = (0.0, 0.25, 0.5, 0.75, 1.0)
 # The centre square of a 4:3, 3:2 or 16:9 photo.
