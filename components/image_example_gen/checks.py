@@ -20,8 +20,15 @@ class Gates:
     complaints: what was noted.
   """
 
-  def __init__(self, strict: bool):
+  def __init__(self, strict: bool, advice: str = ''):
+    """Opens the gates.
+
+    Args:
+      strict: errors pass; else they are noted.
+      advice: a line that every error that passes ends with.
+    """
     self._strict = strict
+    self._advice = advice
     self.complaints: list[str] = []
 
   @contextlib.contextmanager
@@ -31,7 +38,7 @@ class Gates:
       yield
     except DataError as error:
       if self._strict:
-        raise
+        raise DataError(f'{error}\n{self._advice}'.rstrip()) from error
       self.complaints.append(str(error))
 
 

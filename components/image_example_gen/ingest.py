@@ -69,7 +69,8 @@ def ingest(
   Raises:
     DataError: the data cannot be used; the text says why and what to do.
   """
-  with _inspected(data, state, make_pipeline, checks.Gates(strict=True)) as run:
+  advice = f'To see all of it: sightline data audit --data-root {data.root} --output audit'
+  with _inspected(data, state, make_pipeline, checks.Gates(strict=True, advice=advice)) as run:
     summary = placement.decide(run)
     lock.write(run.lock_path, run.index.locked())
     with fingerprint.open_state(state) as connection:

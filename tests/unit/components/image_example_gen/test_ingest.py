@@ -272,8 +272,11 @@ def test_an_empty_split_stops_the_run(write_data, encode, run_ingest):
   root = write_data(
     [(f'{n}.png', 'ab'[n % 2]) for n in range(4)], {f'{n}.png': encode(n) for n in range(4)}
   )
-  with pytest.raises(DataError, match='none in val, of 4 images'):
+  with pytest.raises(
+    DataError, match='(?s)none in val, of 4 images.*sightline data audit'
+  ) as caught:
     run_ingest(root)
+  assert f'--data-root {root}' in str(caught.value)
   assert not (root / 'splits.lock.csv').exists()
 
 
@@ -287,7 +290,7 @@ def test_a_class_that_only_val_or_test_shows_stops_the_run(good_data, run_ingest
   )
   with pytest.raises(DataError) as error:
     run_ingest(good_data)
-  first, last = str(error.value).splitlines()
+  first, last, _ = str(error.value).splitlines()
   assert first == (
     "labels.csv: class 'rare': expected images in train. Received: 7 images, none in train: "
     'r0.png, r1.png, r2.png, r3.png, r4.png and others.'
