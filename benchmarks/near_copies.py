@@ -18,6 +18,7 @@ import tracemalloc
 
 import cv2
 import numpy as np
+import threadpoolctl
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -51,7 +52,9 @@ def measure(size: int, memory: bool) -> tuple[float, int]:
     planted = fill(store, size)
     effort = near_copies.Effort()
     start = time.perf_counter()
-    found = sum(1 for _ in near_copies.find(store, effort))
+    # As ImageExampleGen calls it.
+    with threadpoolctl.threadpool_limits(1, user_api='blas'):
+      found = sum(1 for _ in near_copies.find(store, effort))
     seconds = time.perf_counter() - start
     bytes_an_image = peak(store) / size if memory else float('nan')
   share = effort.compared / (size * (size - 1) / 2)

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator
 
 import numpy as np
+import threadpoolctl
 
 from components.image_example_gen import near_copies
 from components.image_example_gen.clusters import Clusters
@@ -32,7 +33,9 @@ def join(index: Index, descriptions: Descriptions, near: bool) -> None:
       for _, other in others:
         clusters.join(first, other)
   if near:
-    index.many('INSERT INTO pairs VALUES (?, ?, ?, ?)', _near_pairs(descriptions, clusters))
+    # The search has threads of its own: more of them in each product cost twice the time.
+    with threadpoolctl.threadpool_limits(1, user_api='blas'):
+      index.many('INSERT INTO pairs VALUES (?, ?, ?, ?)', _near_pairs(descriptions, clusters))
   _store(index, clusters.roots())
 
 

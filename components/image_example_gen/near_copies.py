@@ -9,12 +9,13 @@ grows as the images do. Which bits those are depends on the number of images alo
 what is found among them, on the two images alone, until a bucket holds more than WINDOW.
 """
 
+import tempfile
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 
-from components.image_example_gen import alignment, views
+from components.image_example_gen import alignment, parallel, views
 from components.image_example_gen.clusters import Clusters
 from components.image_example_gen.descriptions import Descriptions
 
@@ -110,17 +111,33 @@ def _near(
   descriptions: Descriptions, members: np.ndarray, clusters: Clusters, effort: Effort
 ) -> Iterator[Match]:
   hashes = _low_hashes(descriptions, members)
-  for tables in np.split(_bits(len(members)), PASSES):
-    index = _Index(hashes, tables, effort)
-    for start in range(0, len(members), _CHUNK):
-      chunk = members[start : start + _CHUNK]
-      signatures = descriptions.signatures(chunk)
-      for row, others in index.candidates(views.view_hashes(signatures), start):
-        yield from _aligned(
-          descriptions, int(chunk[row]), signatures[row], others, members, clusters, effort
-        )
-    # Before the next pass's tables are made.
-    del index
+  with tempfile.TemporaryFile() as stream:
+    # Three kilobytes an image, which every pass reads again.
+    for seen in parallel.ordered_map(views.view_hashes, _signatures(descriptions, members)):
+      stream.write(seen.tobytes())
+    for tables in np.split(_bits(len(members)), PASSES):
+      index = _Index(hashes, tables)
+      for candidates, compared in parallel.ordered_map(index.candidates, _seen(stream)):
+        effort.compared += compared
+        for rank, others in candidates.items():
+          yield from _aligned(descriptions, int(members[rank]), others, members, clusters, effort)
+      # Before the next pass's tables are made.
+      del index
+
+
+def _signatures(descriptions: Descriptions, members: np.ndarray) -> Iterator[np.ndarray]:
+  for start in range(0, len(members), _CHUNK):
+    yield descriptions.signatures(members[start : start + _CHUNK])
+
+
+def _seen(stream: IO[bytes]) -> Iterator[tuple[int, np.ndarray]]:
+  """Yields the rank of a chunk's first image, and uint64 [k, views], the hashes of its views."""
+  stream.seek(0)
+  count, start = len(views.views()), 0
+  while data := stream.read(_CHUNK * count * 8):
+    hashes = np.frombuffer(data, np.uint64).reshape(-1, count)
+    yield start, hashes
+    start += len(hashes)
 
 
 def _low_hashes(descriptions: Descriptions, members: np.ndarray) -> np.ndarray:
@@ -135,7 +152,6 @@ def _low_hashes(descriptions: Descriptions, members: np.ndarray) -> np.ndarray:
 def _aligned(
   descriptions: Descriptions,
   position: int,
-  signature: np.ndarray,
   others: list[tuple[int, int]],
   members: np.ndarray,
   clusters: Clusters,
@@ -143,6 +159,7 @@ def _aligned(
 ) -> Iterator[Match]:
   """Compares one image with its candidates by pixels."""
   left = MAX_CANDIDATES
+  signature = descriptions.signature(position)
   for rank, view in others:
     other = int(members[rank])
     if clusters.root(position) == clusters.root(other):
@@ -168,13 +185,11 @@ class _Index:
   Args:
     hashes: uint64 [n], in an order that depends on the images alone.
     tables: int [k, bits], the bits that each table takes.
-    effort: counts comparisons.
   """
 
-  def __init__(self, hashes: np.ndarray, tables: np.ndarray, effort: Effort) -> None:
+  def __init__(self, hashes: np.ndarray, tables: np.ndarray) -> None:
     self._hashes = hashes
     self._tables = tables
-    self._effort = effort
     count, bits = tables.shape
     self._orders: np.ndarray = np.empty((count, len(hashes)), np.int32)
     self._keys: np.ndarray = np.empty((count, len(hashes)), np.int32)
@@ -190,17 +205,18 @@ class _Index:
       np.bitwise_or.at(present, keys >> 3, np.left_shift(1, keys & 7).astype(np.uint8))
 
   def candidates(
-    self, hashes: np.ndarray, first: int
-  ) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-    """Yields, for each image of a chunk, who may be a copy, the nearest first.
+    self, chunk: tuple[int, np.ndarray]
+  ) -> tuple[dict[int, list[tuple[int, int]]], int]:
+    """Finds, for each image of a chunk, who may be a copy.
 
     Args:
-      hashes: uint64 [k, views], of the chunk's views.
-      first: rank of the chunk's first image.
+      chunk: rank of its first image, and uint64 [k, views], the hashes of its views.
 
-    Yields:
-      row in the chunk, and (rank, view) of every candidate.
+    Returns:
+      by rank of an image, (rank, view) of every candidate, the nearest first; and how
+      many hashes were compared.
     """
+    first, hashes = chunk
     count = hashes.shape[1]
     flat = hashes.reshape(-1)
     found = [
@@ -210,7 +226,8 @@ class _Index:
     rank = np.concatenate([part[1] for part in found])
     distance = np.concatenate([part[2] for part in found]).astype(np.int64)
     row, view = np.divmod(query, count)
-    other = rank != row + first
+    row += first
+    other = rank != row
     row, view, rank, distance = (a[other] for a in (row, view, rank, distance))
     # The best view of each pair, then the pairs of an image from near to far.
     best = np.lexsort((view, distance, rank, row))
@@ -223,12 +240,12 @@ class _Index:
     pairs: dict[int, list[tuple[int, int]]] = {}
     for one, other_rank, seen in zip(row, rank, view, strict=True):
       pairs.setdefault(one, []).append((other_rank, seen))
-    yield from pairs.items()
+    return pairs, sum(part[3] for part in found)
 
   def _look_up(
     self, flat: np.ndarray, keys: np.ndarray, table: int
-  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns query, rank and distance of what one table finds within MAX_DISTANCE."""
+  ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """Returns query, rank and distance of what one table finds, and how much it compared."""
     query = np.flatnonzero((self._present[table][keys >> 3] >> (keys & 7)) & 1)
     wanted = keys[query]
     start, end = self._narrowed(
@@ -238,13 +255,13 @@ class _Index:
       table,
     )
     length = end - start
-    self._effort.compared += int(length.sum())
-    offset = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
+    compared = int(length.sum())
+    offset = np.arange(compared) - np.repeat(np.cumsum(length) - length, length)
     rank = self._orders[table][np.repeat(start, length) + offset]
     query = np.repeat(query, length)
     distance = np.bitwise_count(flat[query] ^ self._hashes[rank])
     near = distance <= MAX_DISTANCE
-    return query[near], rank[near].astype(np.int64), distance[near]
+    return query[near], rank[near].astype(np.int64), distance[near], compared
 
   def _narrowed(
     self, flat: np.ndarray, start: np.ndarray, end: np.ndarray, table: int

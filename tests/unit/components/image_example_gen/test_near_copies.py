@@ -209,8 +209,9 @@ def test_memory_is_below_200_bytes_an_image(tmp_path, monkeypatch):
   # What the chunk at work takes is the same for any number of images; here it would hide
   # what grows, and take minutes.
   monkeypatch.setattr(near_copies, '_ROWS', 512)
-  monkeypatch.setattr(views, 'view_hashes', lambda signatures: None)
-  monkeypatch.setattr(near_copies._Index, 'candidates', lambda *_: [])
+  none: np.ndarray = np.zeros(len(views.views()), np.uint64)
+  monkeypatch.setattr(views, 'view_hashes', lambda signatures: np.tile(none, (len(signatures), 1)))
+  monkeypatch.setattr(near_copies._Index, 'candidates', lambda *_: ({}, 0))
   draw = np.random.default_rng(0)
   described = perceptual.describe(draw.integers(0, 256, (64, 64, 3), dtype=np.uint8))
 
