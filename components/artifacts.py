@@ -27,7 +27,7 @@ class Dataset(Artifact):
 
 
 class Audit(Artifact):
-  """What a person should see of the data: audit.html, findings.csv, suspects.csv, audit.json."""
+  """What a person should see of the data: audit.html, audit.json, and all of it as CSVs."""
 
   TYPE_NAME = 'components.Audit'
 

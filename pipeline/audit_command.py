@@ -1,6 +1,7 @@
 """`sightline data audit`: the page about a data set, without training."""
 
 import contextlib
+import json
 import os
 import pathlib
 import tempfile
@@ -69,7 +70,17 @@ def audit(config: Config, output: pathlib.Path) -> dict[str, Any]:
     found = ingest.Outputs({}, work / 'quarantine', work / 'dataset')
     found.dataset.mkdir()
     ingest.examine(data, found, work / 'state', lambda: beam.Pipeline(argv=list(BEAM_ARGS)))
+    _point_to_output(found.dataset / ingest.SUMMARY_FILE, work / 'state')
     return report.write(config.name, found.dataset, found.quarantine, data, config.audit, output)
+
+
+def _point_to_output(path: pathlib.Path, state: pathlib.Path) -> None:
+  """Has dataset.json name files of the work folder, which goes, as they lie beside the page."""
+  summary = json.loads(path.read_text(encoding='utf-8'))
+  summary['would_stop'] = [
+    text.replace(f'{state}{os.sep}', '') for text in summary.get('would_stop', [])
+  ]
+  path.write_text(json.dumps(summary, ensure_ascii=False), encoding='utf-8')
 
 
 def describe(summary: dict[str, Any], output: pathlib.Path) -> list[str]:
@@ -86,6 +97,8 @@ def describe(summary: dict[str, Any], output: pathlib.Path) -> list[str]:
     first, *further = reason.splitlines() or ['']
     lines.append(f'WOULD STOP {first}')
     lines += [f'           {line}' for line in further]
+  if summary['quarantined']:
+    lines.append(f'not used   {output / outputs.QUARANTINE}')
   lines.append(f'findings   {output / outputs.FINDINGS}')
   lines.append(f'page       {output / outputs.PAGE}')
   return lines

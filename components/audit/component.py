@@ -33,7 +33,8 @@ class Audit(base_component.BaseComponent):
 
   Component `outputs`:
     - `audit`: components.Audit with audit.html, one self-contained page;
-      findings.csv and suspects.csv, the same as rows; audit.json, the counts.
+      findings.csv and suspects.csv, the same as rows; quarantine.csv, the rows
+      that were not used; audit.json, the counts.
       A component that must not run on data that nobody could look at lists this
       one as an upstream node: with the folder of the artifact gone, TFX's cache
       does not serve it and the audit runs again first.

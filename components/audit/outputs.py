@@ -6,6 +6,7 @@ PAGE = 'audit.html'
 SUMMARY = 'audit.json'
 FINDINGS = 'findings.csv'
 SUSPECTS = 'suspects.csv'
+QUARANTINE = 'quarantine.csv'
 
 # Code of a finding to its words for one and for several.
 _WORDS = {

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import pathlib
+import shutil
 import time
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from components.audit import coverage, findings, outliers, outputs, page, suspects, volume
 from components.audit.dataset import Dataset, read
-from components.image_example_gen import location, manifest, spans
+from components.image_example_gen import location, manifest, quarantine, spans
 from schemas.config import AuditConfig, DataConfig
 from schemas.errors import DataError
 
@@ -51,7 +52,7 @@ def write(
   settings: AuditConfig,
   output: pathlib.Path,
 ) -> dict[str, Any]:
-  """Audits a data set and writes audit.html, findings.csv, suspects.csv and audit.json.
+  """Audits a data set and writes audit.html, the same as CSVs, and audit.json.
 
   Args:
     name: of the data set, for the heading.
@@ -69,6 +70,8 @@ def write(
   looked = time.monotonic()
   findings.write(output / outputs.FINDINGS, found.rows)
   _write_ranking(output / outputs.SUSPECTS, found)
+  # The page shows the first few, and the artifact that has all is not beside it.
+  shutil.copyfile(rejected / quarantine.FILE_NAME, output / outputs.QUARANTINE)
   html = page.render(name, found, data, settings, _locate(data, found.dataset.summary))
   (output / outputs.PAGE).write_text(html, encoding='utf-8', errors='backslashreplace')
   summary = _summary(name, found, data)

@@ -62,6 +62,7 @@ def test_clean_data_is_shown_and_left_alone(root, tmp_path, capfd):
     'audit.html',
     'audit.json',
     'findings.csv',
+    'quarantine.csv',
     'suspects.csv',
   }
   assert {path.name for path in tmp_path.iterdir()} == {'photos', 'out'}
@@ -81,6 +82,20 @@ def test_what_would_stop_a_run_is_said_and_the_code_is_3(root, tmp_path, capfd):
   assert 'This data would stop a run' in page
   assert 'first of a leak' in page
   assert not (root / 'splits.lock.csv').exists()
+
+
+def test_every_row_that_is_not_used_is_in_a_file_that_is_still_there(root, tmp_path, capfd):
+  names = [f'{number:02d}.png' for number in range(30)]
+  for name in names:
+    (root / 'images' / name).write_bytes(b'no image')
+  assert audit_command.run(None, root, tmp_path / 'out') == audit_command.WOULD_STOP
+  printed = capfd.readouterr().out
+  rows = tmp_path / 'out/quarantine.csv'
+  assert f'not used   {rows}' in printed and 'All of them: quarantine.csv.' in printed
+  with open(rows, encoding='utf-8', newline='') as stream:
+    assert [row['filename'] for row in csv.DictReader(stream)] == names
+  for text in (printed, *(path.read_text() for path in (tmp_path / 'out').iterdir())):
+    assert 'sightline-audit-' not in text
 
 
 def test_where_it_writes_and_what_it_reads_must_make_sense(root, tmp_path):

@@ -79,8 +79,10 @@ def test_the_audit_is_cached_and_runs_again_where_its_folder_was_deleted(run, tm
     'audit.html',
     'audit.json',
     'findings.csv',
+    'quarantine.csv',
     'suspects.csv',
   }
+  assert 'broken.png' in (first / 'quarantine.csv').read_text(encoding='utf-8')
   summary = json.loads((first / 'audit.json').read_text(encoding='utf-8'))
   assert (summary['name'], summary['images'], summary['quarantined']) == ('pets', 40, 1)
   assert 'broken.png' in (first / 'audit.html').read_text(encoding='utf-8')
