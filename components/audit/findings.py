@@ -24,6 +24,7 @@ from components.image_example_gen.findings import (
 
 SUSPECT_LABEL = 'suspect_label'
 MISSING_CELL = 'missing_cell'
+CONFOUNDED_COLUMN = 'confounded_column'
 # Codes that stand for personal data which was found in a file and left out.
 PERSONAL = ('gps', 'serial_number', 'owner_name')
 
@@ -134,11 +135,20 @@ def from_volume(shortages: Iterable[Shortage]) -> list[Finding]:
 
 
 def from_coverage(tables: Iterable[Coverage]) -> list[Finding]:
-  return [
-    Finding(MISSING_CELL, '', '', label, '', '0', f'no image with {table.column}={value}', '')
-    for table in tables
-    for label, value in table.missing
-  ]
+  """Returns the combinations without an image, and the columns that give the class away."""
+  result = []
+  for table in tables:
+    if table.confounded:
+      detail = (
+        f'each value of {table.column} is in one class only: a model can tell the class from '
+        'whatever goes with the value, and no figure would show it'
+      )
+      result.append(Finding(CONFOUNDED_COLUMN, '', '', '', '', table.column, detail, ''))
+    result += [
+      Finding(MISSING_CELL, '', '', label, '', '0', f'no image with {table.column}={value}', '')
+      for label, value in table.missing
+    ]
+  return result
 
 
 def decision(filename: str, word: str, value: str = '', note: str = '') -> str:

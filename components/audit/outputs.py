@@ -17,6 +17,10 @@ _WORDS = {
   'dropped_by_leak': ('image taken out for a leak', 'images taken out for leaks'),
   'suspect_label': ('suspect label', 'suspect labels'),
   'missing_cell': ('missing combination', 'missing combinations'),
+  'confounded_column': (
+    'column that gives the class away',
+    'columns that give the class away',
+  ),
   'few_images': ('warning of too few images',) * 2,
   'few_in_class': ('class with too few images', 'classes with too few images'),
   'empty_in_split': ('class that a split lacks', 'classes that a split lacks'),

@@ -166,7 +166,11 @@ def _summary(name: str, found: Audit, data: DataConfig) -> dict[str, Any]:
       'skipped': found.skipped,
     },
     'coverage': {
-      table.column: {'missing': len(table.missing), 'nested': table.nested}
+      table.column: {
+        'missing': len(table.missing),
+        'nested': table.nested,
+        'confounded': table.confounded,
+      }
       for table in found.tables
     },
     'card': {'missing': data.card.missing()},

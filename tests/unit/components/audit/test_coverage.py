@@ -1,4 +1,6 @@
-from components.audit import coverage
+import pytest
+
+from components.audit import coverage, findings
 
 
 def test_a_pair_without_images_is_missing(make_images):
@@ -12,12 +14,41 @@ def test_a_pair_without_images_is_missing(make_images):
   assert not found.nested
 
 
-def test_a_finer_label_has_no_gaps(make_images):
-  images = make_images(
-    ['fig', 'fig', 'pear', 'pear'], columns={'kind': ['black', 'green', 'conference', 'williams']}
-  )
-  (found,) = coverage.tabulate(images, ('kind',))
-  assert found.nested and found.missing == []
+@pytest.mark.parametrize(
+  'kinds',
+  [
+    {'fig': ['black', 'green'], 'pear': ['conference', 'williams']},
+    # As in the grocery sets: what has one kind only is named by its class.
+    {'fig': ['Fresh-Fig'], 'pear': ['Anjou', 'Conference']},
+  ],
+)
+def test_a_finer_label_has_no_gaps(make_images, kinds):
+  labels = [label for label, values in kinds.items() for _ in values]
+  values = [value for values in kinds.values() for value in values]
+  (found,) = coverage.tabulate(make_images(labels, columns={'kind': values}), ('kind',))
+  assert found.nested and not found.confounded and found.missing == []
+  assert findings.from_coverage([found]) == []
+
+
+@pytest.mark.parametrize(
+  'devices',
+  [
+    {'fig': ['cam-1'], 'pear': ['cam-2']},
+    {'fig': ['cam-1'], 'pear': ['cam-2', 'cam-3']},
+    {'fig': ['cam-1', 'cam-2', 'cam-3'], 'pear': ['']},
+  ],
+)
+def test_a_column_that_gives_the_class_away_is_found_and_its_gaps_are_missing(make_images, devices):
+  labels = [label for label, values in devices.items() for _ in values]
+  values = [value for values in devices.values() for value in values]
+  (found,) = coverage.tabulate(make_images(labels, columns={'device': values}), ('device',))
+  assert found.confounded and not found.nested
+  # Each value lacks the class that is not its own.
+  assert len(found.missing) == len(values)
+  first, *others = findings.from_coverage([found])
+  assert (first.code, first.value) == ('confounded_column', 'device')
+  assert 'each value of device is in one class only' in first.detail
+  assert {row.code for row in others} == {'missing_cell'}
 
 
 def test_blank_values_and_many_values(make_images):
