@@ -73,21 +73,30 @@ def apply(path: pathlib.Path, rows: Iterable[Row]) -> Iterator[Row]:
   """Yields the rows as decided.
 
   Raises:
-    DataError: the file cannot be read, or names one that is in no row.
+    DataError: the file cannot be read.
   """
   found = read(path)
-  unknown = set(found)
   for row in rows:
     key = _key(row.filename)
-    unknown.discard(key)
     yield _decided(row, found[key]) if key in found else row
-  if unknown:
-    line, name = min((decided.line, key) for key in unknown for decided in found[key].values())
-    raise DataError(
-      f'{path.name} line {line}: expected a file that the manifest names. Received: {name!r}'
-      f'{f", and {len(unknown) - 1} more" if len(unknown) > 1 else ""}. Write the filename as it '
-      'stands there, or remove the line.'
-    )
+
+
+def unknown(path: pathlib.Path, filenames: Iterable[str]) -> list[str]:
+  """Returns the files that are decided about but in no row, as they come in the decisions.
+
+  No fault: the file may be of another span, or no longer in the manifest.
+
+  Args:
+    path: of the decisions.
+    filenames: of all rows.
+
+  Raises:
+    DataError: the decisions cannot be read.
+  """
+  left = dict.fromkeys(read(path))
+  for filename in filenames:
+    left.pop(_key(filename), None)
+  return list(left)
 
 
 def _add(found: Decisions, path: pathlib.Path, line: int, cells: dict[str, str]) -> None:

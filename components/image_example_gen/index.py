@@ -90,7 +90,7 @@ class Index:
     inspected: Iterable[Inspected],
     descriptions: Descriptions,
     group_columns: Mapping[str, int] | None = None,
-    clock: Callable[[Row], int | float] | None = None,
+    clock: Callable[[Row], int | float | None] | None = None,
   ) -> None:
     """Adds rows, good and bad.
 
@@ -99,7 +99,8 @@ class Index:
       descriptions: gets those of the good ones.
       group_columns: place among the row's columns, by name, of those whose equal
         values keep images together.
-      clock: returns when a good one was taken, as a number to sort by.
+      clock: returns when a good one was taken, as a number to sort by; production is
+        not asked.
     """
     images, bad, personal, groups = [], [], [], []
     for image in inspected:
@@ -121,7 +122,8 @@ class Index:
           image.description.pixel_id,
           row.split,
           split.order_key(self._seed, image.image_id),
-          clock(row) if clock else None,
+          # What was drawn from traffic is not split by time.
+          clock(row) if clock and row.split != features.PRODUCTION else None,
           row.decision,
           description,
           json.dumps(
@@ -207,6 +209,13 @@ class Index:
         (label, limit),
       )
     ]
+
+  def all_filenames(self) -> Iterator[str]:
+    """Yields the file of every row, good and bad."""
+    for (filename,) in self.connection.execute(
+      'SELECT filename FROM images UNION ALL SELECT filename FROM bad_rows'
+    ):
+      yield filename
 
   def images(self) -> Iterator[Accepted]:
     """Yields accepted images, in an order that depends on seed and content alone.

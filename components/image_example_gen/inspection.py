@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import pathlib
+import re
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -15,6 +16,9 @@ from models import decoder, image_file
 
 # Far above any photo; a protocol buffer ends at 2 GiB.
 MAX_BYTES = 1 << 28
+# What TensorFlow puts around the words of an operation.
+_MACHINERY = re.compile(r'\{\{.*?\}\}|\[\[.*?\]\]|\[Op:\w+\]( name:.*)?')
+_HEADER = re.compile(r'Graph execution error|Detected at node')
 
 
 class Inspected(NamedTuple):
@@ -62,7 +66,7 @@ def inspect_row(manifest: Manifest, row: Row) -> Inspected:
   try:
     pixels = _decode()(prepared.encoded).numpy()
   except tf.errors.OpError as error:
-    return _bad(row, quarantine.UNDECODABLE, _first_line(error))
+    return _bad(row, quarantine.UNDECODABLE, _cause(prepared.encoded, error))
   return Inspected(
     row,
     hashlib.sha256(data).hexdigest(),
@@ -93,7 +97,13 @@ def _decode():
   return tf.function(decoder.decode, input_signature=[tf.TensorSpec([], tf.string)])
 
 
-def _first_line(error: Exception) -> str:
-  message = getattr(error, 'message', str(error)).strip()
-  lines = [line for line in message.splitlines() if line.strip()]
-  return lines[0][:200] if lines else type(error).__name__
+def _cause(encoded: bytes, error: tf.errors.OpError) -> str:
+  """Returns what the decoder says of an image that it has refused."""
+  try:
+    # A traced function reports where the graph was built; an eager operation, what is wrong.
+    decoder.decode(tf.constant(encoded))
+  except tf.errors.OpError as eager:
+    error = eager
+  message = _MACHINERY.sub('', error.message)
+  lines = [line.strip() for line in message.splitlines() if line.strip()]
+  return next((line for line in lines if not _HEADER.match(line)), type(error).__name__)[:200]

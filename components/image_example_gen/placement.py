@@ -8,6 +8,7 @@ from components.image_example_gen import (
   checks,
   clustering,
   dataset_summary,
+  decisions,
   exact_copies,
   leaks,
   lock,
@@ -81,6 +82,7 @@ def decide(run: Run) -> dict:
   _check_splits(run, list(tallies))
   taken = index.reasons().get(quarantine.LEAK, 0)
   found = dataset_summary.Leaks(data.on_leak, len(straddling), marked, taken)
+  warnings += _unknown_decisions(run)
   return dataset_summary.summarise(index, run.manifest, data, tallies, found, warnings)
 
 
@@ -90,6 +92,19 @@ def _assign(run: Run) -> tuple[dict[str, split.Tally], list[str]]:
   with run.gates.gate():
     time_split.check_fixed(run.index)
   return time_split.assign(run.index, run.data.split)
+
+
+def _unknown_decisions(run: Run) -> list[str]:
+  path = run.manifest.decisions
+  names = decisions.unknown(path, run.index.all_filenames()) if path else []
+  if path is None or not names:
+    return []
+  return [
+    f'{len(names)} {"file" if len(names) == 1 else "files"} in {path.name} '
+    f'{"is" if len(names) == 1 else "are"} in no row of {run.manifest.name}: '
+    f'{dataset_summary.listed(names)}. Where it is not of another span, write the filename as it '
+    'stands there, or remove the line.'
+  ]
 
 
 def _check_splits(run: Run, labels: list[str]) -> None:

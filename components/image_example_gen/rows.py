@@ -1,12 +1,22 @@
 """A row of the manifest, and why one may be of no use."""
 
+import unicodedata
 from typing import NamedTuple
 
 # Reasons, as they stand in quarantine.csv.
 MALFORMED_ROW = 'malformed_row'
 BLANK_FILENAME = 'blank_filename'
 BLANK_LABEL = 'blank_label'
+BAD_LABEL = 'bad_label'
 UNKNOWN_SPLIT = 'unknown_split'
+# How others call the splits.
+_OTHER_NAMES = {
+  'training': 'train',
+  'valid': 'val',
+  'validation': 'val',
+  'dev': 'val',
+  'testing': 'test',
+}
 
 
 class Row(NamedTuple):
@@ -50,7 +60,18 @@ def checked(row: Row, splits: tuple[str, ...], hint: str = '') -> Row:
     return row._replace(reason=BLANK_FILENAME, detail='the filename is blank.')
   if not row.label:
     return row._replace(reason=BLANK_LABEL, detail='the label is blank.')
+  if any(unicodedata.category(character) == 'Cc' for character in row.label):
+    # A vocabulary has one class a line: this one would be lost on the way to the model.
+    return row._replace(
+      reason=BAD_LABEL,
+      detail=(
+        'expected a label without line breaks and other control characters. '
+        f'Received: {row.label!r}.'
+      ),
+    )
   if row.split and row.split not in splits:
+    meant = _OTHER_NAMES.get(row.split)
+    hint = f' Write {meant}.' if meant else hint
     return row._replace(
       split='',
       reason=UNKNOWN_SPLIT,

@@ -48,7 +48,6 @@ def test_each_decision_does_what_it_says(tmp_path):
     ('filename,decision,value\na.png,group, \n', 'line 2: expected the name of the group as value'),
     ('filename,decision\n,drop\n', 'line 2: expected a filename'),
     ('filename,decision\na.png,drop,x\n', 'line 2: expected 2 values'),
-    ('filename,decision\nb.png,keep\n', 'line 2: expected a file that the manifest names. Re'),
     (
       'filename,decision,value\na.png,keep,\n\na.png,drop,\n',
       "line 4: expected no contradiction. Received: drop for 'a.png', for which line 2 says keep.",
@@ -102,6 +101,16 @@ def test_a_run_keeps_to_the_decisions(good_data, run_ingest, tmp_path):
   (good_data / 'splits.lock.csv').unlink()
   again = run_ingest(good_data)
   assert again.summary['dataset_sha256'] == before.summary['dataset_sha256']
+
+
+def test_a_decision_about_a_file_that_is_gone_warns_and_stops_nothing(good_data, run_ingest):
+  (good_data / 'decisions.csv').write_text(
+    'filename,decision\nz.png,drop\n00.png,keep\nnone.png,keep\nnone.png,keep\n'
+  )
+  [warning] = [one for one in run_ingest(good_data).summary['warnings'] if 'decisions' in one]
+  assert warning.startswith(
+    "2 files in decisions.csv are in no row of labels.csv: 'z.png', 'none.png'."
+  )
 
 
 def test_the_cache_notices_a_decision(good_data, tmp_path):

@@ -1,5 +1,6 @@
 import hashlib
 import io
+import re
 
 import numpy as np
 import pytest
@@ -44,14 +45,19 @@ def test_a_turned_photo_is_measured_upright_and_its_place_is_noted(write_data, e
     (lambda encode: encode(1, 64, 48, 'JPEG')[:-700], quarantine.UNDECODABLE),
     (lambda encode: encode(1, 64, 48, 'PNG')[:-700], quarantine.UNDECODABLE),
     (lambda encode: encode(1, 64, 48, 'WEBP')[:-700], quarantine.UNDECODABLE),
+    (lambda encode: encode(1, 64, 48, 'BMP')[:-700], quarantine.UNDECODABLE),
     (lambda encode: encode(1, image_format='ICO'), image_file.UNSUPPORTED_FORMAT),
   ],
-  ids=['empty', 'text', 'cut JPEG', 'cut PNG', 'cut WebP', 'ICO'],
+  ids=['empty', 'text', 'cut JPEG', 'cut PNG', 'cut WebP', 'cut BMP', 'ICO'],
 )
 def test_what_cannot_be_used_says_why(write_data, encode, make, reason):
   found = _inspect(write_data([], {'a.jpg': make(encode)}), 'a.jpg')
   assert found.row.reason == reason
   assert found.row.detail
+  if reason == quarantine.UNDECODABLE:
+    cause = 'Invalid JPEG|whole (PNG|WEBP|GIF) image|header_size'
+    assert re.search(cause, found.row.detail, re.IGNORECASE), found.row.detail
+    assert not re.search(r'Graph execution|node|Op:', found.row.detail), found.row.detail
 
 
 def test_a_file_that_is_too_large_is_not_read_as_a_whole(write_data, encode, monkeypatch):

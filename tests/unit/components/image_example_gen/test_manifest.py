@@ -30,6 +30,8 @@ def test_bom_crlf_quotes_and_blanks_are_read_as_a_spreadsheet_means_them(tmp_pat
     ('a.png,', rows.BLANK_LABEL),
     ('a.png,  ', rows.BLANK_LABEL),
     (',cat', rows.BLANK_FILENAME),
+    ('a.png,"c\nd"', rows.BAD_LABEL),
+    ('a.png,c\x7fd', rows.BAD_LABEL),
     ('a.png', rows.MALFORMED_ROW),
     ('a.png,cat,dog', rows.MALFORMED_ROW),
   ],
@@ -40,6 +42,24 @@ def test_a_row_that_cannot_be_used_says_why(tmp_path, line, reason):
   assert row.reason == reason
   assert row.number == 2
   assert row.detail
+
+
+def test_a_folder_whose_name_is_no_label_is_a_bad_row(tmp_path):
+  for name in ('cat', 'two\nlines'):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / 'a.png').touch()
+  assert [row.reason for row in _rows(tmp_path)] == ['', rows.BAD_LABEL]
+
+
+@pytest.mark.parametrize(
+  ('word', 'meant'),
+  [('validation', 'val'), ('Valid', 'val'), ('dev', 'val'), ('training', 'train')],
+)
+def test_other_names_of_the_splits_are_told_ours(tmp_path, word, meant):
+  (tmp_path / 'labels.csv').write_text(f'filename,label,split\na.png,cat,{word}\n')
+  [row] = _rows(tmp_path)
+  assert row.reason == rows.UNKNOWN_SPLIT
+  assert row.detail.endswith(f'Write {meant}.')
 
 
 def test_an_unknown_split_is_a_bad_row(tmp_path):

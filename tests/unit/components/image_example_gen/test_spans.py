@@ -154,3 +154,18 @@ def test_a_run_reads_the_latest_span_and_copies_keep_their_split(tmp_path):
   assert execution.last_known_state == metadata_store_pb2.Execution.CACHED
   _, examples, _ = launch(span=1)
   assert examples.span == 1
+
+
+def test_a_decision_about_one_span_lets_the_others_run(tmp_path, run_ingest, encode, write_data):
+  for span in (1, 2):
+    names = [f'{span}{n:02d}.png' for n in range(20)]
+    write_data(
+      [(name, 'ab'[n % 2]) for n, name in enumerate(names)],
+      {name: encode(100 * span + n) for n, name in enumerate(names)},
+      root=tmp_path / 'spans' / f'span-{span}',
+    )
+  (tmp_path / 'spans' / 'decisions.csv').write_text('filename,decision\n103.png,drop\n')
+  for span, images in ((1, 19), (2, 20)):
+    found = spans.at(DataConfig(root=tmp_path / 'spans', span=span))
+    result = run_ingest(found.root, lock=found.lock, decisions=found.decisions, span=found.span)
+    assert result.summary['images'] == images
