@@ -31,6 +31,7 @@ class Images:
     sharpness: float64 [n], variance of the luma's Laplacian.
     columns: name of a further column to its values.
     thumbnails: uint8 [n, 32, 32, 3], mapped from disk; None where there are none.
+    row: of the manifest, where the header is row 1; None where it is not known.
   """
 
   path: list[str]
@@ -45,6 +46,7 @@ class Images:
   sharpness: np.ndarray
   columns: dict[str, list[str]]
   thumbnails: np.ndarray | None = None
+  row: np.ndarray | None = None
 
   def __len__(self) -> int:
     return len(self.path)
@@ -65,6 +67,15 @@ class Images:
     found = set(self.split)
     known = [name for name in features.SPLITS if name in found]
     return known + sorted(found - set(known))
+
+  def row_of(self, path: str, split: str) -> int | None:
+    """Returns the row of the manifest that puts a file into a split."""
+    if self.row is None:
+      return None
+    places = zip(self.path, self.split, strict=True)
+    return next(
+      (int(self.row[at]) for at, place in enumerate(places) if place == (path, split)), None
+    )
 
   def kept(self, position: int) -> bool:
     """Says whether a reviewer decided that the image is right as it is."""
@@ -125,6 +136,7 @@ def _images(folder: pathlib.Path) -> Images:
       if name.startswith(features.COLUMN_PREFIX)
     },
     thumbnails=np.load(thumbnails, mmap_mode='r') if thumbnails.is_file() and count else None,
+    row=table['row'].to_numpy() if 'row' in names else None,
     **{
       name: table[name].to_numpy()
       for name in ('width', 'height', 'brightness', 'contrast', 'sharpness')

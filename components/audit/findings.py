@@ -4,6 +4,7 @@ Each row offers the line that records what the reviewer decided.
 """
 
 import csv
+import dataclasses
 import io
 import pathlib
 from collections import Counter
@@ -14,6 +15,7 @@ from components.audit import outliers, suspects
 from components.audit.coverage import Coverage
 from components.audit.dataset import Dataset
 from components.audit.volume import Shortage
+from components.image_example_gen import quarantine
 from components.image_example_gen.decisions import DROP, KEEP, RELABEL
 from components.image_example_gen.findings import (
   EXACT_COPY,
@@ -21,12 +23,15 @@ from components.image_example_gen.findings import (
   LEAK,
   NEAR_COPY,
 )
+from schemas import features
 
 SUSPECT_LABEL = 'suspect_label'
 MISSING_CELL = 'missing_cell'
 CONFOUNDED_COLUMN = 'confounded_column'
 # Codes that stand for personal data which was found in a file and left out.
 PERSONAL = ('gps', 'serial_number', 'owner_name')
+# From the split that judges most to the one that judges nothing, as ingest has it.
+_JUDGES = (features.TEST, features.PRODUCTION, features.VAL, features.TRAIN)
 
 
 class Finding(NamedTuple):
@@ -53,8 +58,33 @@ class Finding(NamedTuple):
   decision: str
 
 
+def open_pairs(dataset: Dataset) -> tuple[Dataset, int]:
+  """Takes out the near-copies and conflicts of which a reviewer keeps both files.
+
+  Returns:
+    The data set with the other findings, and how many were taken out.
+  """
+  images = dataset.images
+  kept = {path for path, position in images.position.items() if images.kept(position)}
+  still_open = [
+    row
+    for row in dataset.findings
+    if row['code'] not in (NEAR_COPY, LABEL_CONFLICT)
+    or not {row['filename'], row.get('other') or ''} <= kept
+  ]
+  count = len(dataset.findings) - len(still_open)
+  return dataclasses.replace(dataset, findings=still_open), count
+
+
 def from_ingest(dataset: Dataset) -> list[Finding]:
   """Returns what ingest found: copies, conflicts, leaks, personal data."""
+  settle = _Settle(dataset)
+  settled = {}
+  # Leaks first: what is dropped for one settles the near-copy that it is, too.
+  for number in sorted(
+    range(len(dataset.findings)), key=lambda number: dataset.findings[number]['code'] != LEAK
+  ):
+    settled[number] = settle(dataset.findings[number])
   return [
     Finding(
       row['code'],
@@ -63,26 +93,78 @@ def from_ingest(dataset: Dataset) -> list[Finding]:
       row.get('label') or '',
       (row.get('other_label') or '') if row['code'] == LABEL_CONFLICT else '',
       '',
-      row.get('detail') or '',
-      _settled(row),
+      '; '.join(filter(None, (row.get('detail'), settled[number].advice))),
+      settled[number].line,
     )
-    for row in dataset.findings
+    for number, row in enumerate(dataset.findings)
   ]
 
 
-def _settled(row: dict[str, str]) -> str:
-  if row['code'] == EXACT_COPY:
-    # The first of the two is not used already; so it is not looked at again.
-    return decision(row['filename'], DROP, note=EXACT_COPY)
-  if row['code'] == NEAR_COPY:
-    return decision(row.get('other') or row['filename'], DROP, note=row['code'])
-  if row['code'] == LABEL_CONFLICT:
-    return decision(row['filename'], RELABEL, row.get('other_label') or '', row['code'])
-  if row['code'] == LEAK and row.get('other'):
-    # What is measured by stays; the copy that was trained on goes.
-    train = row['filename'] if row.get('split') == 'train' else row.get('other')
-    return decision(train or row['filename'], DROP, note=LEAK)
-  return ''
+class _Settled(NamedTuple):
+  """A line for the decisions file, or advice where only the manifest can be mended."""
+
+  line: str = ''
+  advice: str = ''
+
+
+class _Settle:
+  """Suggests how to settle each pair, so that whoever follows all of it loses no picture.
+
+  One file of a pair is dropped or relabelled, and a pair of which that was
+  already suggested has no line of its own.
+  """
+
+  def __init__(self, dataset: Dataset):
+    self._images = dataset.images
+    self._gone: set[str] = set()
+    self._labels: dict[str, str] = {}
+    self._duplicates: dict[str, list[str]] = {}
+    for row in dataset.quarantined:
+      if row['reason'] == quarantine.DUPLICATE:
+        self._duplicates.setdefault(row['filename'], []).append(row['row'])
+
+  def __call__(self, row: dict[str, str]) -> _Settled:
+    """Returns what settles a row of ingest's findings; called once a row."""
+    code, first, other = row['code'], row['filename'], row.get('other') or ''
+    if code == LABEL_CONFLICT:
+      return self._relabel(first, other, row.get('other_label') or '')
+    if code not in (EXACT_COPY, NEAR_COPY, LEAK) or not other:
+      return _Settled()
+    if first == other:
+      # A decision is about a file: it would take out both rows of it.
+      return self._remove(first, code, row)
+    if {first, other} & self._gone:
+      return _Settled()
+    # Of two equal files ingest does not use the first already.
+    loser = first if code == EXACT_COPY else self._judges_less(row)
+    self._gone.add(loser)
+    return _Settled(decision(loser, DROP, note=code))
+
+  def _judges_less(self, row: dict[str, str]) -> str:
+    first, other = (_rank(row.get(key) or '') for key in ('split', 'split_other'))
+    return row['filename'] if first > other else row['other']
+
+  def _relabel(self, first: str, other: str, other_label: str) -> _Settled:
+    if first in self._labels or first in self._gone or other in self._gone:
+      return _Settled()
+    # Both files of a pair end with one label, also where each is listed.
+    label = self._labels.setdefault(other, other_label)
+    self._labels[first] = label
+    return _Settled(decision(first, RELABEL, label, LABEL_CONFLICT))
+
+  def _remove(self, filename: str, code: str, row: dict[str, str]) -> _Settled:
+    if code == EXACT_COPY:
+      rows = self._duplicates.get(filename, [])
+      return _Settled(advice=f'remove row {rows.pop(0)}' if rows else 'remove one of its rows')
+    loses = max(row.get('split') or '', row.get('split_other') or '', key=_rank)
+    number = self._images.row_of(filename, loses)
+    return _Settled(
+      advice=f'remove row {number}' if number else f'remove its row of {loses or "one split"}'
+    )
+
+
+def _rank(split: str) -> int:
+  return _JUDGES.index(split) if split in _JUDGES else len(_JUDGES)
 
 
 def from_suspects(dataset: Dataset, found: suspects.Suspects, names: list[str]) -> list[Finding]:
@@ -165,6 +247,9 @@ def choices(finding: Finding) -> list[str]:
   if finding.code == SUSPECT_LABEL or finding.code in outliers.CODES:
     further = KEEP if finding.code == SUSPECT_LABEL else DROP
     return [finding.decision, decision(finding.filename, further, note=finding.code)]
+  if finding.code == LABEL_CONFLICT and finding.filename != finding.other:
+    dropped = (finding.filename, finding.other)
+    return [finding.decision, *(decision(name, DROP, note=finding.code) for name in dropped)]
   return [finding.decision]
 
 

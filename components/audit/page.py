@@ -216,7 +216,7 @@ def _pairs(found: 'Audit', codes: tuple[str, ...]) -> Gallery:
         row.get('other_label') or '',
         row.get('split') or '',
         row.get('split_other') or '',
-        row.get('detail') or _WORDS.get(row['code'], row['code']),
+        finding.detail or _WORDS.get(row['code'], row['code']),
         findings.choices(finding),
       )
       for row, finding in rows[:_SHOWN_PAIRS]

@@ -29,7 +29,7 @@ class Audit:
     judged: suspect labels; None where none were looked for.
     names: of the classes, by the numbers in `judged`.
     rows: every finding, those of ingest first.
-    kept: outliers and suspects that a reviewer keeps, by kind.
+    kept: outliers, suspects and pairs that a reviewer keeps, by kind.
     skipped: why no labels were judged; '' where they were.
   """
 
@@ -86,6 +86,7 @@ def write(
 
 def examine(dataset: Dataset, data: DataConfig, settings: AuditConfig) -> Audit:
   """Looks for everything; writes nothing."""
+  dataset, kept_pairs = findings.open_pairs(dataset)
   images = dataset.images
   classes = volume.by_class(images)
   shortages = volume.shortages(images, classes)
@@ -100,7 +101,11 @@ def examine(dataset: Dataset, data: DataConfig, settings: AuditConfig) -> Audit:
     clusters = suspects.cluster_numbers(images.cluster)
     judged = suspects.find(images.thumbnails, numbers, clusters, settings.seed)
   odd = outliers.find(images)
-  kept = {'outliers': sum(images.kept(outlier.position) for outlier in odd), 'suspects': 0}
+  kept = {
+    'outliers': sum(images.kept(outlier.position) for outlier in odd),
+    'suspects': 0,
+    'pairs': kept_pairs,
+  }
   rows = findings.from_ingest(dataset)
   if judged is not None:
     flagged = np.flatnonzero(judged.flagged)
