@@ -1,16 +1,19 @@
 """From a folder of labelled images to checked and split records: the whole of it, without TFX."""
 
 import contextlib
+import dataclasses
 import json
 import pathlib
+import shlex
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from components.image_example_gen import (
   checks,
+  decisions,
   findings,
   fingerprint,
   lineage,
@@ -23,13 +26,16 @@ from components.image_example_gen import (
 )
 from components.image_example_gen.descriptions import Descriptions
 from components.image_example_gen.index import Index
-from components.image_example_gen.manifest import open_manifest
+from components.image_example_gen.manifest import Manifest, open_manifest
+from components.image_example_gen.rows import Row
 from schemas.config import DataConfig
 from schemas.errors import DataError
 
 MANIFEST_FILE = 'manifest.parquet'
 SUMMARY_FILE = 'dataset.json'
 THUMBNAILS_FILE = 'thumbnails.npy'
+# What the findings of an audit do not depend on, or what it is told otherwise.
+_NOT_FOR_THE_AUDIT = {'root', 'span', 'bundled', 'card', 'on_drift', 'schema_path'}
 
 
 class Outputs(NamedTuple):
@@ -69,8 +75,8 @@ def ingest(
   Raises:
     DataError: the data cannot be used; the text says why and what to do.
   """
-  advice = f'To see all of it: sightline data audit --data-root {data.root} --output audit'
-  with _inspected(data, state, make_pipeline, checks.Gates(strict=True, advice=advice)) as run:
+  gates = checks.Gates(strict=True, advice=_advice(data))
+  with _inspected(data, state, make_pipeline, gates) as run:
     summary = placement.decide(run)
     lock.write(run.lock_path, run.index.locked())
     with fingerprint.open_state(state) as connection:
@@ -104,7 +110,8 @@ def examine(
   """Does what `ingest` does, without records and split lock: to look at the data.
 
   What would stop a run does not stop this; where copies stand in several splits,
-  they stay, as with data.on_leak 'warn'.
+  they stay, as with data.on_leak 'warn'. Without a time of every image, it goes on
+  without a split by time, and without decisions where these cannot be read.
 
   Args:
     data: where the images lie, and what is asked of them.
@@ -129,7 +136,7 @@ def _inspected(
   data: DataConfig, state: pathlib.Path, make_pipeline: passes.MakePipeline, gates: checks.Gates
 ) -> Iterator[placement.Run]:
   """Reads every image once."""
-  manifest = open_manifest(data)
+  manifest = _with_legible_decisions(open_manifest(data), gates)
   groups = {name: manifest.columns.index(name) for name in data.group_columns}
   column = data.split.time_column
   state.mkdir(parents=True, exist_ok=True)
@@ -138,14 +145,59 @@ def _inspected(
     contextlib.closing(Index(pathlib.Path(folder, 'index.sqlite3'), data.split.seed)) as index,
     contextlib.closing(Descriptions(pathlib.Path(folder, 'descriptions'))) as descriptions,
   ):
-    run = placement.Run(data, manifest, index, descriptions, pathlib.Path(folder), state, gates)
+    work = pathlib.Path(folder)
     clock = (
-      time_split.Clock(manifest.name, column, manifest.columns.index(column)) if column else None
+      _GatedClock(time_split.Clock(manifest.name, column, manifest.columns.index(column)), gates)
+      if column
+      else None
     )
-    for found in passes.inspect_all(manifest, run.work, make_pipeline):
+    for found in passes.inspect_all(manifest, work, make_pipeline):
       index.add(found, descriptions, groups, clock)
     checks.check_rows(index, manifest)
-    yield run
+    if clock and not clock.whole:
+      without_time = data.split.model_copy(update={'time_column': None})
+      data = data.model_copy(update={'split': without_time})
+    yield placement.Run(data, manifest, index, descriptions, work, state, gates)
+
+
+class _GatedClock:
+  """A clock that is not asked again once a row had no time, and the gates let it pass.
+
+  Attributes:
+    whole: whether all rows so far had a time.
+  """
+
+  def __init__(self, clock: Callable[[Row], int | float], gates: checks.Gates):
+    self._clock = clock
+    self._gates = gates
+    self.whole = True
+
+  def __call__(self, row: Row) -> int | float | None:
+    time = None
+    if self.whole:
+      with self._gates.gate():
+        time = self._clock(row)
+      self.whole = time is not None
+    return time
+
+
+def _with_legible_decisions(manifest: Manifest, gates: checks.Gates) -> Manifest:
+  if manifest.decisions:
+    legible = False
+    with gates.gate():
+      decisions.read(manifest.decisions)
+      legible = True
+    if not legible:
+      return dataclasses.replace(manifest, decisions=None)
+  return manifest
+
+
+def _advice(data: DataConfig) -> str:
+  """Names the command that shows what stopped the run, with the settings that it stopped with."""
+  asked, default = (each.model_dump(exclude=_NOT_FOR_THE_AUDIT) for each in (data, DataConfig()))
+  source = 'CONFIG' if asked != default else f'--data-root {shlex.quote(str(data.root))}'
+  note = ' (CONFIG is the file of this run)' if asked != default else ''
+  return f'To see all of it: sightline data audit {source} --output audit{note}'
 
 
 def _write(run: placement.Run, outputs: Outputs) -> int:

@@ -1,7 +1,10 @@
 """Which files belong to the data set, and what is said about each.
 
 Either labels.csv says so, with the columns filename and label, optionally split
-and any further ones; or the folders do, one a class. Rows are streamed.
+and any further ones; or the folders do, one a class. Where all of these are named
+as splits are (train, val, valid, validation, test, production; at least two) and
+each holds subfolders with files, they give the splits, and the subfolders are the
+classes: train/cat/1.jpg, val/cat/2.jpg. Rows are streamed.
 """
 
 import csv
@@ -10,7 +13,8 @@ import functools
 import hashlib
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from components.image_example_gen import decisions, location
 from components.image_example_gen.rows import MALFORMED_ROW, Row, checked
@@ -25,6 +29,17 @@ SPLIT = 'split'
 _DEFAULT_LABELS = DataConfig().labels
 _DEFAULT_DECISIONS = DataConfig().decisions
 _IMAGES = 'images'
+# Folders that stand for splits.
+_SPLIT_FOLDERS = {
+  'train': features.TRAIN,
+  'val': features.VAL,
+  'valid': features.VAL,
+  'validation': features.VAL,
+  'test': features.TEST,
+  'production': features.PRODUCTION,
+}
+# What spreadsheets write in place of commas.
+_OTHER_MARKS = {';': 'semicolons', '\t': 'tabs'}
 _NO_PRODUCTION = ' Set data.production to true for it.'
 # What file managers leave behind; hidden files are passed over as well.
 _LITTER = ('Thumbs.db', 'desktop.ini')
@@ -106,7 +121,8 @@ class Manifest:
         further = [positions[name] for name in self.columns]
         # An empty line is no row, but a spreadsheet counts it.
         for number, cells in enumerate(reader, start=2):
-          if cells:
+          # A spreadsheet may leave commas where a row was.
+          if any(cell.strip() for cell in cells):
             yield self._csv_row(number, cells, len(header), positions, further)
       except (csv.Error, UnicodeDecodeError) as error:
         raise DataError(
@@ -134,17 +150,27 @@ class Manifest:
 
   def _folder_rows(self) -> Iterator[Row]:
     number = 0
-    for folder in _class_folders(self.images):
-      for filename in _files(folder):
+    folders = _class_folders(self.images)
+    split_of = _given_splits(folders)
+    for folder in folders:
+      for file in _files(folder):
         number += 1
-        path = f'{folder.name}/{filename}'
+        path = f'{folder.name}/{file.name}'
         legible = path.encode('utf-8', 'backslashreplace').decode()
-        row = Row(number, legible, legible.partition('/')[0].strip())
-        yield (
-          row
-          if legible == path
-          else row._replace(reason=MALFORMED_ROW, detail='the name is not UTF-8. Rename the file.')
-        )
+        split, label = split_of.get(folder.name, ''), legible.partition('/')[0].strip()
+        if split:
+          # A file beside the classes is of none: a bad row.
+          label, below, _ = legible.partition('/')[2].partition('/')
+          label = label.strip() if below or file.linked else ''
+        row = Row(number, legible, label, split)
+        if legible != path:
+          row = row._replace(reason=MALFORMED_ROW, detail='the name is not UTF-8. Rename the file.')
+        elif file.linked:
+          row = row._replace(
+            reason=location.OUTSIDE_ROOT,
+            detail='a link to a folder, which is not followed. Put its files here.',
+          )
+        yield row
 
 
 def splits(data: DataConfig) -> tuple[str, ...]:
@@ -192,6 +218,13 @@ def _further_columns(path: pathlib.Path) -> tuple[str, ...]:
       ) from error
   for needed in (FILENAME, LABEL):
     if needed not in header:
+      other = next((name for mark, name in _OTHER_MARKS.items() if mark in ''.join(header)), '')
+      if other:
+        raise DataError(
+          f'{path.name} row 1: expected the columns {FILENAME} and {LABEL}, separated by commas. '
+          f'Received: {", ".join(header)!r}, separated by {other}. Save the file as CSV with '
+          'commas.'
+        )
       raise DataError(
         f'{path.name} row 1: expected the columns {FILENAME} and {LABEL}. Received: '
         f'{", ".join(header) or "an empty line"}. Name the column {needed} in the first line.'
@@ -248,9 +281,28 @@ def _class_folders(images: pathlib.Path) -> list[pathlib.Path]:
   )
 
 
-def _files(folder: pathlib.Path) -> Iterator[str]:
+def _given_splits(folders: Sequence[pathlib.Path]) -> dict[str, str]:
+  """Returns the split that each folder stands for; {} where they are classes."""
+  found = {folder.name: _SPLIT_FOLDERS.get(folder.name.lower(), '') for folder in folders}
+  if len(found) > 1 and all(found.values()) and all(map(_class_folders, folders)):
+    return found
+  return {}
+
+
+class _File(NamedTuple):
+  """A file of a class folder, by its path below it; or a link to a folder."""
+
+  name: str
+  linked: bool = False
+
+
+def _files(folder: pathlib.Path) -> Iterator[_File]:
   for parent, folders, names in os.walk(folder):
     folders[:] = sorted(name for name in folders if not name.startswith('.'))
+    below = pathlib.Path(parent)
+    for name in folders:
+      if (below / name).is_symlink():
+        yield _File((below / name).relative_to(folder).as_posix(), linked=True)
     for name in sorted(names):
       if not name.startswith('.') and name not in _LITTER:
-        yield pathlib.Path(parent, name).relative_to(folder).as_posix()
+        yield _File((below / name).relative_to(folder).as_posix())

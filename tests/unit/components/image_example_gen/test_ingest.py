@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shlex
 import unicodedata
 
 import numpy as np
@@ -495,3 +496,51 @@ def test_records_hold_prepared_images_without_the_place(write_data, encode, run_
     original = hashlib.sha256(files[name]).hexdigest()
     assert held[name]['image/id'].bytes_list.value[0] == original.encode()
   assert held['03.png']['image/encoded'].bytes_list.value[0] == files['03.png']
+
+
+def test_the_advice_shows_what_stopped_the_run(write_data, encode, run_ingest, tmp_path):
+  root = write_data(
+    [('0.png', 'a', 'p'), ('1.png', 'a', 'p')],
+    {f'{n}.png': encode(n) for n in range(2)},
+    ('filename', 'label', 'patient'),
+    root=tmp_path / "it's mine",
+  )
+  with pytest.raises(DataError, match='at least two classes') as error:
+    run_ingest(root)
+  words = shlex.split(str(error.value).splitlines()[-1].partition('sightline ')[2])
+  assert words == ['data', 'audit', '--data-root', str(root), '--output', 'audit']
+  with pytest.raises(DataError, match='sightline data audit CONFIG --output audit'):
+    run_ingest(root, group_columns=('patient',))
+
+
+def test_a_look_goes_on_without_times_and_decisions_that_cannot_be_read(
+  write_data, encode, run_examine, run_ingest
+):
+  root = write_data(
+    [(f'{n:02d}.png', 'ab'[n % 2], '' if n == 7 else str(n)) for n in range(40)],
+    {f'{n:02d}.png': encode(n) for n in range(40)},
+    ('filename', 'label', 'taken'),
+  )
+  (root / 'decisions.csv').write_text('filename,decision\n00.png,remove\n')
+  by_time = SplitConfig(time_column='taken')
+  with pytest.raises(DataError, match=r'decisions\.csv line 2'):
+    run_ingest(root, split=by_time)
+  summary = run_examine(root, split=by_time).summary
+  assert summary['images'] == 40
+  assert [text.partition(':')[0] for text in summary['would_stop']] == [
+    'decisions.csv line 2',
+    'labels.csv row 9',
+  ]
+
+
+def test_what_was_drawn_from_traffic_needs_no_time(write_data, encode, run_ingest):
+  root = write_data(
+    [
+      (f'{n:02d}.png', 'ab'[n % 2], '', str(n)) if n < 40 else ('40.png', 'a', 'production', '')
+      for n in range(41)
+    ],
+    {f'{n:02d}.png': encode(n) for n in range(41)},
+    ('filename', 'label', 'split', 'taken'),
+  )
+  result = run_ingest(root, split=SplitConfig(time_column='taken'), production=True)
+  assert result.summary['splits'] == {'train': 32, 'val': 4, 'test': 4, 'production': 1}

@@ -75,6 +75,7 @@ def test_an_unknown_split_is_a_bad_row(tmp_path):
   [
     (b'file,label\na,b\n', 'expected the columns filename and label. Received: file, label'),
     (b'', 'an empty line'),
+    (b'filename;label\na.png;b\n', 'separated by semicolons. Save the file as CSV with commas.'),
     (b'filename,label,site,site\n', 'expected each column once. Received: site 2 times'),
     (b'filename,label\n\xff\xfe,cat\n', 'UTF-8'),
     (b'filename,label\n"a.png,cat\n', 'line'),
@@ -188,3 +189,61 @@ def test_no_path_leads_out_of_the_root(tmp_path):
     with pytest.raises(location.FileError) as error:
       opened.locate(name)
     assert error.value.reason == location.MISSING_FILE, name
+
+
+def _touch(root, *names):
+  for name in names:
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).touch()
+
+
+def test_rows_that_a_spreadsheet_left_blank_are_passed_over(tmp_path):
+  (tmp_path / 'labels.csv').write_text('filename,label,site\na.png,cat,\n, ,\n,,\nb.png,dog,\n')
+  assert [(row.number, row.filename, row.reason) for row in _rows(tmp_path)] == [
+    (2, 'a.png', ''),
+    (5, 'b.png', ''),
+  ]
+
+
+@pytest.mark.parametrize('val', ['val', 'valid', 'Validation'])
+def test_folders_named_as_splits_give_the_splits_of_the_classes_in_them(tmp_path, val):
+  _touch(tmp_path, 'train/cat/1.jpg', 'train/dog/a/2.jpg', f'{val}/cat/3.jpg', 'test/dog/4.jpg')
+  _touch(tmp_path, 'test/readme.txt', 'production/cat/5.jpg')
+  found = {row.filename: row for row in _rows(tmp_path, production=True)}
+  assert {name: (row.label, row.split) for name, row in found.items() if not row.reason} == {
+    'train/cat/1.jpg': ('cat', 'train'),
+    'train/dog/a/2.jpg': ('dog', 'train'),
+    f'{val}/cat/3.jpg': ('cat', 'val'),
+    'test/dog/4.jpg': ('dog', 'test'),
+    'production/cat/5.jpg': ('cat', 'production'),
+  }
+  assert found['test/readme.txt'].reason == rows.BLANK_LABEL
+  # Without the setting, nobody is to be scored on it, nor trained.
+  reasons = {row.filename: row.reason for row in _rows(tmp_path)}
+  assert reasons['production/cat/5.jpg'] == rows.UNKNOWN_SPLIT
+
+
+@pytest.mark.parametrize(
+  'names',
+  [
+    ('train/cat/1.jpg', 'tram/cat/1.jpg'),
+    ('train/1.jpg', 'test/2.jpg'),
+    ('train/cat/1.jpg', 'test/2.jpg'),
+    ('train/cat/1.jpg',),
+  ],
+)
+def test_other_folders_stay_classes(tmp_path, names):
+  _touch(tmp_path, *names)
+  assert {(row.label, row.split) for row in _rows(tmp_path)} == {
+    (name.partition('/')[0], '') for name in names
+  }
+
+
+def test_a_linked_folder_within_a_class_is_a_bad_row(tmp_path):
+  _touch(tmp_path, 'data/cat/1.jpg', 'data/dog/2.jpg', 'elsewhere/3.jpg')
+  (tmp_path / 'data' / 'cat' / 'more').symlink_to(tmp_path / 'elsewhere')
+  assert {row.filename: row.reason for row in _rows(tmp_path / 'data')} == {
+    'cat/1.jpg': '',
+    'cat/more': location.OUTSIDE_ROOT,
+    'dog/2.jpg': '',
+  }
