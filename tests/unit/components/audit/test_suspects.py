@@ -1,11 +1,18 @@
 """The goal: of 5 % flipped labels, half or more lie in the top tenth of the list."""
 
+import csv
+
+import apache_beam as beam
 import numpy as np
 import pytest
 from PIL import Image
 from sklearn import datasets
 
-from components.audit import suspects
+from components.audit import report, suspects
+from components.image_example_gen import ingest
+from schemas.config import AuditConfig, DataConfig
+
+FN_API = '--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner'
 
 
 @pytest.fixture(scope='module')
@@ -82,3 +89,30 @@ def test_names_become_numbers():
   numbers, names = suspects.numbered(['pear', 'fig', 'pear'])
   assert names == ['fig', 'pear'] and numbers.tolist() == [1, 0, 1]
   assert suspects.cluster_numbers(['', 'b', 'a', 'b', '']).tolist() == [-1, 0, 1, 0, -1]
+
+
+@pytest.mark.slow
+def test_the_flipped_among_digits_on_disk_lie_in_the_top_tenth_of_the_csv(tmp_path):
+  found = datasets.load_digits()
+  noisy, flipped = _flip(found.target[:600], 0)
+  (tmp_path / 'data/images').mkdir(parents=True)
+  (tmp_path / 'dataset').mkdir()
+  (tmp_path / 'audit').mkdir()
+  with open(tmp_path / 'data/labels.csv', 'w', encoding='utf-8', newline='') as stream:
+    writer = csv.writer(stream)
+    writer.writerow(('filename', 'label'))
+    for number, label in enumerate(noisy):
+      pixels = np.round(found.images[number] * (255 / 16)).astype(np.uint8)
+      Image.fromarray(pixels).save(tmp_path / f'data/images/{number:04d}.png')
+      writer.writerow((f'{number:04d}.png', f'digit {label}'))
+  data = DataConfig(root=tmp_path / 'data')
+  outputs = ingest.Outputs({}, tmp_path / 'quarantine', tmp_path / 'dataset')
+  ingest.examine(data, outputs, tmp_path / 'state', lambda: beam.Pipeline(argv=[FN_API]))
+  report.write(
+    'digits', outputs.dataset, outputs.quarantine, data, AuditConfig(), tmp_path / 'audit'
+  )
+  with open(tmp_path / 'audit/suspects.csv', encoding='utf-8', newline='') as stream:
+    ranked = list(csv.DictReader(stream))
+  assert len(ranked) == 600
+  top = {row['filename'] for row in ranked[:60]}
+  assert len(top & {f'{number:04d}.png' for number in flipped}) >= len(flipped) / 2
