@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from tests.e2e.experiment import sightline, write_csv, write_images
 
@@ -38,15 +38,32 @@ SECTIONS = {
 
 @pytest.fixture(scope='module')
 def page_file(tmp_path_factory):
-  """Audits 120 photos with a black one, a copy under another name, and a file that is none."""
+  """Audits 120 photos with something of every kind that a page shows.
+
+  A black one, a copy under another name, a conflict, a leak, a class that one
+  device never saw, a GPS position, and 60 files that are no images.
+  """
   folder = tmp_path_factory.mktemp('audited')
   rows = write_images(folder / 'photos')
   images = folder / 'photos/images'
   Image.fromarray(np.zeros((36, 48, 3), np.uint8)).save(images / rows[0]['filename'])
   nasty = '<img src=x onerror=alert(1)> "&.png'
   shutil.copy(images / rows[1]['filename'], images / nasty)
-  (images / 'broken.jpg').write_bytes(b'no image')
-  rows += [{**rows[1], 'filename': nasty}, {**rows[2], 'filename': 'broken.jpg'}]
+  for row in rows:
+    row['split'] = ''
+    row['device'] = 'a' if row['label'] == 'blue' else row['device']
+  rows += [{**rows[1], 'filename': nasty}]
+  for number in range(60):
+    (images / f'broken{number}.jpg').write_bytes(b'no image')
+    rows.append({**rows[2], 'filename': f'broken{number}.jpg'})
+  shutil.copy(images / rows[4]['filename'], images / 'conflict.jpg')
+  shutil.copy(images / rows[7]['filename'], images / 'leak.png')
+  rows[7]['split'] = 'train'
+  rows += [
+    {**rows[4], 'filename': 'conflict.jpg', 'label': 'blue'},
+    {**rows[7], 'filename': 'leak.png', 'split': 'test'},
+  ]
+  _place_it(images / rows[10]['filename'])
   # A label as long as people make them, in one piece.
   for row in rows:
     row['label'] = {'red': 'Rot_' + 'sehr' * 15}.get(row['label'], row['label'])
@@ -54,8 +71,17 @@ def page_file(tmp_path_factory):
   done = sightline(
     'data', 'audit', '--data-root', folder / 'photos', '--output', folder / 'out', cwd=folder
   )
-  assert done.code == 0, done.output
+  # The leak and the broken files would stop a run.
+  assert done.code == 3, done.output
   return folder / 'out/audit.html'
+
+
+def _place_it(path):
+  """Writes a GPS position into a JPEG."""
+  with Image.open(path) as image:
+    exif = image.getexif()
+    exif.get_ifd(ExifTags.IFD.GPSInfo).update({1: 'N', 2: (50.0, 6.0, 0.0)})
+    image.save(path, quality=95, exif=exif)
 
 
 @pytest.fixture(scope='module')
@@ -91,6 +117,19 @@ def test_the_landmarks_are_visible_and_every_part_is_there(shown):
   } == SECTIONS
   assert shown.get_by_role('region').count() >= 3  # sections with names, tables that scroll
   assert 'rows not used' in shown.get_by_role('banner').inner_text()
+
+
+def test_something_of_every_kind_is_shown(shown):
+  contents = shown.get_by_role('navigation').inner_text().split('\n')
+  for part in ('Conflicts', 'Leaks', 'Personal data', 'Coverage', 'Rows not used'):
+    # The number stands behind the name, or in the next line.
+    (text,) = [
+      ' '.join(contents[at : at + 2]) for at, line in enumerate(contents) if line.startswith(part)
+    ]
+    assert [word for word in text.split() if word.isdigit() and word != '0'], text
+  text = shown.get_by_role('main').inner_text()
+  assert 'are shown; all of them are in quarantine.csv' in text
+  assert 'GPS position' in text and 'missing' in text
 
 
 def test_it_asks_for_nothing_and_complains_of_nothing(shown, page_file):
