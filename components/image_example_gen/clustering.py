@@ -1,13 +1,14 @@
 """Which images must stand in one split: copies, near-copies, and those of one group."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import threadpoolctl
 
 from components.image_example_gen import near_copies
 from components.image_example_gen.clusters import Clusters
+from components.image_example_gen.decisions import KEEP
 from components.image_example_gen.descriptions import Descriptions
 from components.image_example_gen.index import Index
 
@@ -35,7 +36,9 @@ def join(index: Index, descriptions: Descriptions, near: bool) -> None:
   if near:
     # The search has threads of its own: more of them in each product cost twice the time.
     with threadpoolctl.threadpool_limits(1, user_api='blas'):
-      index.many('INSERT INTO pairs VALUES (?, ?, ?, ?)', _near_pairs(descriptions, clusters))
+      index.many(
+        'INSERT INTO pairs VALUES (?, ?, ?, ?)', _near_pairs(descriptions, clusters, _kept(index))
+      )
   _store(index, clusters.roots())
 
 
@@ -53,12 +56,24 @@ def name(index: Index) -> None:
 
 
 def _near_pairs(
-  descriptions: Descriptions, clusters: Clusters
+  descriptions: Descriptions, clusters: Clusters, kept: Collection[int]
 ) -> Iterator[tuple[int, int, str, float]]:
-  for match in near_copies.find(descriptions):
+  for match in near_copies.find(descriptions, kept=kept):
     clusters.join(match.first, match.second)
     if match.how != near_copies.SAME_PIXELS:
       yield match.first, match.second, match.how, match.similarity
+
+
+def _kept(index: Index) -> frozenset[int]:
+  """Returns the descriptions of images that a reviewer keeps, and of their exact copies."""
+  return frozenset(
+    description
+    for (description,) in index.connection.execute(
+      'SELECT description FROM images WHERE pixel_id IN '
+      '(SELECT pixel_id FROM images WHERE INSTR(decision, ?))',
+      (KEEP,),
+    )
+  )
 
 
 def _store(index: Index, roots: np.ndarray) -> None:
@@ -66,6 +81,7 @@ def _store(index: Index, roots: np.ndarray) -> None:
   index.connection.executescript("""
     CREATE UNIQUE INDEX by_description ON images (description);
     CREATE INDEX by_member ON groups (description);
+    CREATE INDEX by_value ON groups (kind, value);
     CREATE INDEX by_first ON pairs (first);
     CREATE INDEX by_second ON pairs (second);
   """)

@@ -162,7 +162,7 @@ def _file_warnings(index: Index, leaks: Leaks) -> list[str]:
   if leaks.taken_out:
     warnings.append(
       f'{leaks.taken_out} images were taken out, because what belongs together with them judges, '
-      'or lies on the other side of the time at which train ends.'
+      'was drawn from traffic, or lies on the other side of the time at which train ends.'
     )
   for code, count in findings.personal_counts(index.connection).items():
     warnings.append(

@@ -19,8 +19,11 @@ STOP, WARN, DROP = 'stop', 'warn', 'drop'
 # From the split that judges most to the one that judges nothing.
 _JUDGES = (features.TEST, features.PRODUCTION, features.VAL, features.TRAIN)
 _SHOWN = 5
+_ONLY_THROUGH_OTHERS = 'joined through other images'
 # Members of a cluster among which a pair that is alike by itself is looked for.
 _LOOKED_AT = 100
+_SAME_PIXELS = 'the same pixels'
+_ALIKE = 2
 
 
 class Member(NamedTuple):
@@ -107,6 +110,34 @@ def take_out(index: Index, clusters: list[str]) -> None:
   )
 
 
+def set_free_beside_production(index: Index) -> None:
+  """Takes out free members of clusters that are fixed in production alone.
+
+  In production they would be scored as what was served, which they were not; in
+  another split they would be leaks.
+  """
+  clusters = index.connection.execute(
+    "SELECT cluster FROM images WHERE reason = '' AND cluster != '' GROUP BY cluster "
+    'HAVING MIN(split) = ? AND MAX(split) = ? AND SUM(split IS NULL) > 0 ORDER BY cluster',
+    (features.PRODUCTION, features.PRODUCTION),
+  ).fetchall()
+  taken = []
+  for (cluster,) in clusters:
+    for row in index.connection.execute(
+      f"SELECT {_MEMBER} FROM images WHERE cluster = ? AND reason = '' AND split IS NULL "
+      'ORDER BY filename, position',
+      (cluster,),
+    ).fetchall():
+      member = Member(*row)
+      twin, how = _twin(index.connection, member, cluster, (features.PRODUCTION,))
+      detail = (
+        f'belongs together with {twin.filename} in {features.PRODUCTION}: {how}; it was not '
+        'served itself, and elsewhere it would be a leak'
+      )
+      taken.append((quarantine.LEAK, detail, twin.position, member.position))
+  index.many('UPDATE images SET reason = ?, detail = ?, other = ? WHERE position = ?', taken)
+
+
 def mark(index: Index) -> int:
   """Marks what judges and has a copy in another split; returns how many images that are."""
   marked = []
@@ -124,7 +155,7 @@ def mark(index: Index) -> int:
 def link(connection: sqlite3.Connection, member: Member, twin: Member) -> str:
   """Says in words why two images belong together; '' where only others join them."""
   if member.pixel_id == twin.pixel_id:
-    return 'the same pixels'
+    return _SAME_PIXELS
   pair = connection.execute(
     'SELECT how, similarity FROM pairs WHERE (first = ? AND second = ?) OR '
     '(first = ? AND second = ?)',
@@ -182,6 +213,7 @@ def _twin(
     ).fetchone()
     if row:
       return Member(*row), link(connection, member, Member(*row))
+  found = None
   for side in sides:
     row = connection.execute(
       f"SELECT {_MEMBER} FROM images WHERE cluster = ? AND split = ? AND reason = '' "
@@ -189,7 +221,24 @@ def _twin(
       (cluster, side),
     ).fetchone()
     if row:
-      return Member(*row), link(connection, member, Member(*row)) or 'joined through other images'
+      found = Member(*row)
+      break
+  # In a cluster that is one group, any member will do; else one is looked for.
+  how = link(connection, member, found) if found else ''
+  row = (
+    found
+    and not how
+    and connection.execute(
+      f'SELECT {_MEMBER} FROM images WHERE images.description IN (SELECT b.description '
+      'FROM groups AS a JOIN groups AS b USING (kind, value) WHERE a.description = ?) '
+      f"AND reason = '' AND split IN ({marks}) ORDER BY fixed IS NULL, filename LIMIT 1",
+      (member.description, *sides),
+    ).fetchone()
+  )
+  if row:
+    return Member(*row), link(connection, member, Member(*row))
+  if found:
+    return found, how or _ONLY_THROUGH_OTHERS
   raise LookupError(f'No member of {cluster} stands in {", ".join(sides)}.')
 
 
@@ -200,12 +249,19 @@ def _worst_pair(connection: sqlite3.Connection, cluster: str) -> tuple[Member, M
   for number, member in enumerate(_members(connection, cluster)):
     if member.split == judges:
       twin, how = _twin(connection, member, cluster, tuple(others[::-1]))
-      if found is None or how.endswith('alike') or how == 'the same pixels':
+      if found is None or _directness(how) > _directness(found[2]):
         found = member, twin, how
-    if found and (number > _LOOKED_AT or found[2].endswith(('alike', 'pixels'))):
+    if found and (number > _LOOKED_AT or _directness(found[2]) == _ALIKE):
       break
   assert found is not None  # the cluster stands in `judges`
   return found
+
+
+def _directness(how: str) -> int:
+  """Ranks what `_twin` says: two that look alike, two of one group, two joined by others."""
+  if how == _SAME_PIXELS or how.endswith('alike'):
+    return _ALIKE
+  return 0 if how == _ONLY_THROUGH_OTHERS else 1
 
 
 def _place(member: Member) -> str:

@@ -10,7 +10,7 @@ what is found among them, on the two images alone, until a bucket holds more tha
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import IO, NamedTuple
 
 import numpy as np
@@ -74,11 +74,19 @@ class Effort:
     self.aligned = 0
 
 
-def find(descriptions: Descriptions, effort: Effort | None = None) -> Iterator[Match]:
+def find(
+  descriptions: Descriptions, effort: Effort | None = None, kept: Collection[int] = ()
+) -> Iterator[Match]:
   """Yields the matches that join all copies of a picture: a tree, not every pair.
 
   Two images that are already joined through others are not compared. What is found
   does not depend on the order of the images.
+
+  Args:
+    descriptions: of the images.
+    effort: counts what is done.
+    kept: positions of images that a person has looked at: two of them are no copies
+      of each other, unless their pixels are equal. Through a third they may be joined.
   """
   effort = effort or Effort()
   order, leaders = _by_pixels(descriptions)
@@ -92,7 +100,7 @@ def find(descriptions: Descriptions, effort: Effort | None = None) -> Iterator[M
   members = order[worth]
   del order, leaders, worth, quality, side
   if len(members) > 1:
-    yield from _near(descriptions, members, clusters, effort)
+    yield from _near(descriptions, members, clusters, effort, kept)
 
 
 def _by_pixels(descriptions: Descriptions) -> tuple[np.ndarray, np.ndarray]:
@@ -108,7 +116,11 @@ def _by_pixels(descriptions: Descriptions) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _near(
-  descriptions: Descriptions, members: np.ndarray, clusters: Clusters, effort: Effort
+  descriptions: Descriptions,
+  members: np.ndarray,
+  clusters: Clusters,
+  effort: Effort,
+  kept: Collection[int],
 ) -> Iterator[Match]:
   hashes = _low_hashes(descriptions, members)
   with tempfile.TemporaryFile() as stream:
@@ -120,7 +132,10 @@ def _near(
       for candidates, compared in parallel.ordered_map(index.candidates, _seen(stream)):
         effort.compared += compared
         for rank, others in candidates.items():
-          yield from _aligned(descriptions, int(members[rank]), others, members, clusters, effort)
+          position = int(members[rank])
+          if position in kept:
+            others = [each for each in others if int(members[each[0]]) not in kept]
+          yield from _aligned(descriptions, position, others, members, clusters, effort)
       # Before the next pass's tables are made.
       del index
 

@@ -75,6 +75,7 @@ def decide(run: Run) -> dict:
   with gates.gate():
     if straddling and data.on_leak == leaks.STOP:
       raise DataError(leaks.complaint(index, straddling, run.manifest.name, str(run.lock_path)))
+  leaks.set_free_beside_production(index)
   tallies, warnings = _assign(run)
   # Some clusters may have lost members since.
   clustering.name(index)

@@ -82,11 +82,11 @@ def matches(tmp_path):
   """Returns the function that finds the matches of a list of images."""
   runs = iter(range(100))
 
-  def run(images, effort=None):
+  def run(images, effort=None, kept=()):
     with Descriptions(tmp_path / str(next(runs))) as store:
       for image in images:
         store.append(perceptual.describe(image))
-      return list(near_copies.find(store, effort))
+      return list(near_copies.find(store, effort, kept))
 
   return run
 
@@ -111,6 +111,17 @@ def test_equal_pixels_are_exact_copies_whatever_they_show(picture, matches):
   found = matches([flat, photo, tiny, flat.copy(), tiny.copy(), photo.copy(), flat.copy()])
   assert {match[:2] for match in found} == {(0, 3), (0, 6), (1, 5), (2, 4)}
   assert {match[2:] for match in found} == {(near_copies.SAME_PIXELS, 1.0)}
+
+
+def test_two_that_are_both_kept_are_two_pictures_unless_their_pixels_are_equal(picture, matches):
+  one = picture(3, 150, 200)
+  images = [one, one[:, ::-1], one]
+  assert {match.how for match in matches(images, kept=(0, 2))} == {'same pixels', 'mirrored'}
+  assert [match.how for match in matches(images, kept=(0, 1, 2))] == ['same pixels']
+  # The third joins both, as nobody has said what it is.
+  images = [one, one[:, ::-1], one[::-1]]
+  found = {(match.first, match.second) for match in matches(images, kept=(0, 1))}
+  assert found == {(0, 2), (1, 2)}
 
 
 def test_different_pictures_do_not_match(picture, matches):

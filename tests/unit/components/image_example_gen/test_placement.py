@@ -235,9 +235,12 @@ def test_drop_leaves_the_split_that_judges_most(source, sides, kept):
     else:
       assert result.quarantined[name].reason == 'leak'
       assert 'mirrored, 90 % alike' in result.quarantined[name].detail or len(sides) == 3
-  # The free copy follows what is left.
-  assert result.splits['0007.png'] == kept
-  assert result.summary['leaks']['taken_out'] == len(sides) - 1
+  # The free copy follows what is left, but is not scored as if it had been served.
+  if kept == 'production':
+    assert result.quarantined['0007.png'].reason == 'leak'
+  else:
+    assert result.splits['0007.png'] == kept
+  assert result.summary['leaks']['taken_out'] == len(sides) - (kept != 'production')
   assert result.summary['bad']['count'] == 0
   assert not any(row['leak'] for row in result.rows.values())
 
@@ -263,8 +266,13 @@ def test_exact_copies_that_contradict_both_stay_under_warn(source):
 def test_production_takes_part_in_leaks_and_is_never_filled(source):
   rows = _with(_images(60), **{f'_{n:04d}': {'split': 'production'} for n in range(0, 10)})
   result = source.place(rows, pairs=[('0001.png', '0021.png', 'mirrored', 0.9)], production=True)
-  assert result.splits['0021.png'] == 'production'
-  assert result.summary['splits']['production'] == 11
+  # It was not drawn from traffic, so it is not scored as if it were.
+  assert result.quarantined['0021.png'].reason == 'leak'
+  assert result.quarantined['0021.png'].detail.startswith(
+    'belongs together with 0001.png in production: mirrored, 90 % alike'
+  )
+  assert result.summary['splits']['production'] == 10
+  assert result.summary['bad']['count'] == 0
   assert not {result.rows[name]['image_id'] for name in ('0001.png', '0021.png')} & set(
     result.locked
   )
@@ -273,6 +281,23 @@ def test_production_takes_part_in_leaks_and_is_never_filled(source):
     DataError, match=r"'0021.png' \(train, as given\) and '0001.png' \(production"
   ):
     source.place(rows, pairs=[('0001.png', '0021.png', 'mirrored', 0.9)], production=True)
+
+
+def test_a_leak_names_the_two_that_were_decided_not_their_copies(source):
+  rows = _with(
+    _images(60),
+    _0002={'split': 'test'},
+    _0004={'split': 'test', 'group': 'g'},
+    _0006={'split': 'train'},
+    _0008={'split': 'train', 'group': 'g'},
+  )
+  pairs = [('0002.png', '0004.png', 'mirrored', 0.9), ('0006.png', '0008.png', 'mirrored', 0.9)]
+  with pytest.raises(DataError) as error:
+    source.place(rows, pairs=pairs)
+  assert str(error.value).splitlines()[0] == (
+    "labels.csv: '0008.png' (train, as given) and '0004.png' (test, as given) belong together: "
+    "the decided group 'g'."
+  )
 
 
 def test_what_would_stop_a_run_is_collected_where_the_gates_are_not_strict(source):

@@ -142,3 +142,23 @@ def test_examine_says_what_would_stop_a_run_and_writes_no_lock(photos, write_pho
 def test_examine_raises_where_nothing_can_be_read(tmp_path, run_examine):
   with pytest.raises(DataError, match='expected a folder of images'):
     run_examine(tmp_path / 'nowhere')
+
+
+def test_two_that_are_kept_may_stand_in_two_splits(write_data, picture, run_ingest):
+  def png(pixels):
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, 'PNG')
+    return stream.getvalue()
+
+  files = {f'{n:02d}.png': png(picture(n, 60, 80)) for n in range(20)}
+  files['19.png'] = png(picture(0, 60, 80)[:, ::-1])
+  split = {'00.png': 'train', '19.png': 'test'}
+  root = write_data(
+    [(name, 'ab'[n // 10], split.get(name, '')) for n, name in enumerate(files)],
+    files,
+    ('filename', 'label', 'split'),
+  )
+  with pytest.raises(DataError, match='mirrored'):
+    run_ingest(root)
+  (root / 'decisions.csv').write_text('filename,decision\n00.png,keep\n19.png,keep\n')
+  assert run_ingest(root).summary['leaks']['clusters'] == 0
