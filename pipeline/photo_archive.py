@@ -116,7 +116,12 @@ def _part_folder(root: pathlib.Path) -> Iterator[pathlib.Path]:
         shutil.rmtree(path)
       elif path.name not in ('lock', _ARCHIVE):
         path.unlink()
-    yield part
+    try:
+      yield part
+    finally:
+      # A lock that guards nothing is litter.
+      if part.is_dir() and [path.name for path in part.iterdir()] == ['lock']:
+        shutil.rmtree(part)
 
 
 def _download(archive: PhotoArchive, part: pathlib.Path, root: pathlib.Path) -> pathlib.Path:

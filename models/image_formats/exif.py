@@ -31,6 +31,8 @@ LITTLE_ENTRY = struct.pack('<HHI', ORIENTATION_TAG, _SHORT, 1)
 BIG_ENTRY = struct.pack('>HHI', ORIENTATION_TAG, _SHORT, 1)
 _BYTE_ORDERS: dict[str, Literal['little', 'big']] = {'<': 'little', '>': 'big'}
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
+# A pointer may be of type IFD too, as of TIFF technical note 1; and BigTIFF's.
+_SIZES |= {13: 4, 16: 8, 17: 8, 18: 8}
 _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
 _PERSONAL_TAGS = {
   0x013B: OWNER_NAME,  # Artist

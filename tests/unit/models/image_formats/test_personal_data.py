@@ -135,6 +135,15 @@ def test_each_tag_has_its_code(tags, codes):
   assert codes <= set(exif.CODES)
 
 
+def test_a_pointer_may_be_of_type_ifd():
+  data = block(serial=None, owner=None).removeprefix(exif.PREFIX)
+  order = '<' if data.startswith(b'II') else '>'
+  pointer = struct.pack(f'{order}HHI', 0x8825, 4, 1)
+  assert data.count(pointer) == 1
+  changed = data.replace(pointer, struct.pack(f'{order}HHI', 0x8825, 13, 1))
+  assert exif.personal(changed) == {exif.GPS}
+
+
 def test_a_directory_without_a_place_and_a_blank_owner_are_no_finding():
   data = Image.Exif()
   data[0x013B] = '    '

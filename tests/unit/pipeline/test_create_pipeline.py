@@ -1,0 +1,17 @@
+"""The order of the components, where it is not given by what they read."""
+
+import pytest
+
+from pipeline.create_pipeline import create_pipeline
+from schemas import loader
+
+
+@pytest.mark.parametrize('engine', ['local', 'kubeflow'])
+def test_nothing_is_trained_before_the_audit_and_the_gate(tmp_path, engine):
+  (tmp_path / 'labels.csv').write_text('filename,label\n')
+  tree = {'name': 'x', 'data': {'root': str(tmp_path)}, 'run': {'engine': engine}}
+  made = create_pipeline(loader.build_config(tree, 'test', working_directory=tmp_path))
+  nodes = {node.id: node for node in made.components}
+  assert nodes['Audit'] in nodes['Trainer'].upstream_nodes
+  assert nodes['DataGate'] in nodes['Transform'].upstream_nodes
+  assert nodes['Transform'] in nodes['Trainer'].upstream_nodes
