@@ -19,7 +19,7 @@ _CONSTANTS = """
 import json, sys, pathlib
 from pipeline import runner
 from schemas.loader import load_config
-config = load_config(sys.argv[1])
+config = load_config(sys.argv[1], ["data.production=true"])
 compiled = runner.compile_pipeline(config)
 wanted = [node for node in compiled.nodes if node.pipeline_node.node_info.id in (
     "ImageExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "DataGate", "Transform")]
@@ -62,15 +62,15 @@ def constants(experiment: Experiment) -> dict:
 
 def with_split(rows: list[dict]) -> list[dict]:
   return [
-    {**row, 'split': ('train', 'train', 'val', 'test')[number // 3 % 4]}
+    {**row, 'split': ('train', 'train', 'val', 'test', 'production')[number // 3 % 5]}
     for number, row in enumerate(rows)
   ]
 
 
-def test_tripling_every_val_and_test_pixel_leaves_the_constants_unchanged(tmp_path):
+def test_tripling_every_pixel_outside_train_leaves_the_constants_unchanged(tmp_path):
   plain, tripled = (Experiment(tmp_path / name) for name in ('plain', 'tripled'))
   for experiment in (plain, tripled):
-    rows = with_split(write_images(experiment.data, count=48))
+    rows = with_split(write_images(experiment.data, count=60))
     write_csv(experiment.data, rows)
   train = []
   for row in csv.DictReader(open(tripled.data / 'labels.csv')):
@@ -80,6 +80,7 @@ def test_tripling_every_val_and_test_pixel_leaves_the_constants_unchanged(tmp_pa
       continue
     pixels = np.asarray(Image.open(path)).astype(int) * 3
     Image.fromarray(np.minimum(pixels, 255).astype(np.uint8)).save(path, quality=95)
+    assert _mean(path).mean() > 1.2 * _mean(plain.data / 'images' / row['filename']).mean()
   before, after = constants(plain), constants(tripled)
   assert before == after
   # And they are what the definition says, to what another decoder and resize allow.
