@@ -11,7 +11,10 @@ import datetime
 import fcntl
 import logging
 import pathlib
+import signal
+import threading
 import time
+import types
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -138,7 +141,8 @@ def execute(compiled: Callable, run: Run, listener: Listener) -> None:
   began = time.monotonic()
   try:
     _quiet_libraries()
-    _launch_all(compiled(), run, listener)
+    with _interrupts() as raise_what_was_lost:
+      _launch_all(compiled(), run, listener, raise_what_was_lost)
   except KeyboardInterrupt:
     run.interrupted = True
     run.error = 'Interrupted. Nothing that was half done will be used; run the same command again.'
@@ -154,7 +158,38 @@ def execute(compiled: Callable, run: Run, listener: Listener) -> None:
     run.seconds = time.monotonic() - began
 
 
-def _launch_all(compiled, run: Run, listener: Listener) -> None:
+@contextlib.contextmanager
+def _interrupts() -> Iterator[Callable[[], None]]:
+  """Remembers Ctrl-C: Python drops one that comes in a destructor or a library's callback.
+
+  Yields:
+    What raises KeyboardInterrupt where there was one.
+  """
+  seen = threading.Event()
+
+  def raise_what_was_lost() -> None:
+    if seen.is_set():
+      raise KeyboardInterrupt
+
+  before = signal.getsignal(signal.SIGINT)
+  if threading.current_thread() is not threading.main_thread() or not callable(before):
+    yield raise_what_was_lost
+    return
+
+  def handle(number: int, frame: types.FrameType | None) -> None:
+    seen.set()
+    before(number, frame)
+
+  signal.signal(signal.SIGINT, handle)
+  try:
+    yield raise_what_was_lost
+  finally:
+    signal.signal(signal.SIGINT, before)
+
+
+def _launch_all(
+  compiled, run: Run, listener: Listener, raise_what_was_lost: Callable[[], None]
+) -> None:
   from tfx.dsl.compiler import constants
   from tfx.orchestration.local import runner_utils
   from tfx.orchestration.portable import runtime_parameter_utils
@@ -166,6 +201,7 @@ def _launch_all(compiled, run: Run, listener: Listener) -> None:
   nodes = [node.pipeline_node for node in compiled.nodes]
   listener.planned([node.node_info.id for node in nodes])
   for node in nodes:
+    raise_what_was_lost()
     name = node.node_info.id
     listener.started(name)
     began = time.monotonic()

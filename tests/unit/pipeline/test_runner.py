@@ -1,6 +1,9 @@
 """The run root: one run at a time, and a clear word where it cannot be used."""
 
+import contextlib
 import os
+import signal
+import time
 
 import pytest
 
@@ -56,3 +59,15 @@ def test_what_is_held_back_comes_to_light_with_a_defect_and_only_then(capfd):
     os.write(2, b'noise\n')
     raise ZeroDivisionError
   assert 'noise' in capfd.readouterr().err
+
+
+def test_an_interrupt_that_a_library_drops_is_not_lost():
+  before = signal.getsignal(signal.SIGINT)
+  with runner._interrupts() as raise_what_was_lost:
+    raise_what_was_lost()
+    with contextlib.suppress(KeyboardInterrupt):
+      os.kill(os.getpid(), signal.SIGINT)
+      time.sleep(1)
+    with pytest.raises(KeyboardInterrupt):
+      raise_what_was_lost()
+  assert signal.getsignal(signal.SIGINT) is before
