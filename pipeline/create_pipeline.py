@@ -132,7 +132,7 @@ def create_pipeline(config: Config) -> Pipeline:
     examples=examples,
     transform_graph=transform.outputs['transform_graph'],
     schema=schema,
-    run_fn='models.training.run_fn',
+    run_fn='models.training.run.run_fn',
     train_args=trainer_pb2.TrainArgs(splits=[features.TRAIN]),
     eval_args=trainer_pb2.EvalArgs(splits=[features.VAL]),
     custom_config=_training_config(config),

@@ -5,13 +5,14 @@ comment. Reading, overriding and error texts are in schemas/loader.py.
 """
 
 import pathlib
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 from pydantic import Field
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+DottedPath = Annotated[str, Field(pattern=r'^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$')]
 Name = Annotated[str, Field(pattern=r'^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$')]
 
 
@@ -106,6 +107,11 @@ class DataConfig(Node):
   decisions: str = Field(
     'decisions.csv', description='what reviewers decided about single files, relative to root'
   )
+  directional: bool | None = Field(
+    None,
+    description='true: a mirrored or turned image is of another class, or of none (digits, signs, '
+    'text), and flips are refused; false: they are fine; not declared: a flip is warned about',
+  )
   split: SplitConfig = SplitConfig()
   card: CardConfig = CardConfig()
 
@@ -125,6 +131,14 @@ class ImageConfig(Node):
     96, description='pixels; every image is resized to height x width'
   )
   width: Annotated[int, Field(ge=8, le=2048)] = Field(96, description='pixels')
+  fit: Literal['squash', 'crop', 'pad'] = Field(
+    'squash',
+    description='how an image of another shape fits: squash ignores its aspect ratio, crop takes '
+    'the centre, pad keeps all of it between black bars',
+  )
+  crop_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
+    1.0, description='with fit: crop, the share of the shorter side that is kept'
+  )
 
 
 class ModelConfig(Node):
@@ -135,6 +149,12 @@ class ModelConfig(Node):
   dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.2, description='before the last layer')
   drop_connect: Annotated[float, Field(ge=0, lt=1)] = Field(
     0.0, description='stochastic depth inside the backbone'
+  )
+  hidden_units: Annotated[int, Field(ge=0)] = Field(
+    0, description='of one more layer before the last; 0: none'
+  )
+  build_fn: DottedPath | None = Field(
+    None, description='a function of your own that builds the backbone: package.module.function'
   )
 
 
@@ -149,22 +169,66 @@ class AugmentConfig(Node):
   horizontal_flip: bool = Field(
     False, description='mirror half of the images; wrong for digits, signs and text'
   )
+  vertical_flip: bool = Field(
+    False, description='turn half of the images upside down; wrong for most photos'
+  )
   brightness: Fraction = Field(0.0, description='largest change, as a share of 255')
   contrast: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description='largest change')
+  saturation: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description='largest change')
+  crop_area: Annotated[float, Field(gt=0, le=1)] = Field(
+    1.0, description='random resized crop: smallest share of the area that is kept; 1: no crop'
+  )
+  crop_ratio: Annotated[float, Field(ge=1, le=4)] = Field(
+    1.333, description='largest change of the aspect ratio by that crop'
+  )
+  rand_augment: Annotated[int, Field(ge=0, le=10)] = Field(
+    0, description="operations of Keras' RandAugment an image; 0: none"
+  )
+  rand_magnitude: Fraction = Field(0.3, description='their strength')
+  mixup: Annotated[float, Field(ge=0)] = Field(
+    0.0, description='alpha of MixUp, 0.2 is usual; 0: none'
+  )
+  cutmix: Annotated[float, Field(ge=0)] = Field(
+    0.0, description='alpha of CutMix, 1.0 is usual; 0: none'
+  )
+  fn: DottedPath | None = Field(
+    None, description='a function of your own, called last: package.module.function'
+  )
+  reasons: dict[str, str] = Field(
+    {}, description='why each change keeps the class: shift, rotation, ...'
+  )
 
 
 class StageConfig(Node):
   name: Name
   epochs: Annotated[int, Field(ge=1)]
   learning_rate: Positive = Field(description='the peak, after the warm-up')
-  trainable: Literal['head', 'all'] = 'all'
+  trainable: Literal['head', 'blocks', 'all'] = 'all'
+  blocks: Annotated[int, Field(ge=1)] | None = Field(
+    None, description='with trainable: blocks, how many of the last blocks of the backbone'
+  )
+  layer_decay: Annotated[float, Field(gt=0, le=1)] = Field(
+    1.0, description='factor of the rate from each block to the one before it'
+  )
   batch_norm: Literal['inference', 'train'] = Field(
     'inference', description="'train' updates BatchNorm's statistics and weights"
   )
 
+  @pydantic.model_validator(mode='after')
+  def _blocks_where_they_count(self) -> 'StageConfig':
+    if (self.blocks is None) == (self.trainable == 'blocks'):
+      raise ValueError(
+        f'expected blocks exactly where trainable is blocks. Received: trainable '
+        f'{self.trainable}, blocks {self.blocks}'
+      )
+    return self
+
 
 class TrainConfig(Node):
-  batch_size: Annotated[int, Field(ge=1)] = Field(32, description='images a step')
+  batch_size: Annotated[int, Field(ge=1)] = Field(32, description='images a batch')
+  accumulate: Annotated[int, Field(ge=1)] = Field(
+    1, description='batches a step of the optimizer: their gradients are averaged'
+  )
   epochs: Annotated[int, Field(ge=1)] = Field(15, description='at most; of the last stage')
   frozen_epochs: Annotated[int, Field(ge=1)] = Field(
     5, description='at most; of the frozen first stage, where there are weights'
@@ -172,22 +236,65 @@ class TrainConfig(Node):
   learning_rate: Positive = Field(
     2e-3, description='peak of the first stage; unfrozen, a tenth of it'
   )
-  optimizer: Literal['adamw', 'sgd'] = Field(
-    'adamw', description='sgd has Nesterov momentum of 0.9 and wants a higher rate'
+  find_rate: Literal['off', 'show', 'use'] = Field(
+    'off', description='look for the rate before training: show draws the curve, use takes it'
   )
+  optimizer: Literal['adamw', 'sgd'] = Field(
+    'adamw', description='sgd has Nesterov momentum and wants a higher rate'
+  )
+  momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description='of sgd')
   weight_decay: Annotated[float, Field(ge=0)] = Field(
     0.05, description='not on biases and BatchNorm'
   )
   clip_norm: Positive = Field(1.0, description='limit of the global gradient norm')
+  schedule: Literal['cosine', 'one_cycle', 'step', 'plateau', 'constant'] = Field(
+    'cosine', description='of the learning rate within a stage'
+  )
   warmup_fraction: Annotated[float, Field(ge=0, lt=1)] = Field(
     0.1, description='share of the steps in which the rate rises'
   )
+  decay_epochs: Annotated[int, Field(ge=1)] = Field(
+    10, description='of schedule step: epochs between two falls; of plateau: epochs without gain'
+  )
+  decay_factor: Annotated[float, Field(gt=0, lt=1)] = Field(
+    0.1, description='of schedules step and plateau: what the rate is multiplied by'
+  )
+  loss: Literal['cross_entropy', 'focal'] = 'cross_entropy'
+  focal_gamma: Annotated[float, Field(ge=0)] = Field(
+    2.0, description='of the focal loss; 0 is cross-entropy'
+  )
   label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
+  class_weights: bool = Field(
+    False, description='weigh each image by N / (K n_k), n_k the images of its class in train'
+  )
+  sampling: Literal['none', 'oversample', 'undersample'] = Field(
+    'none', description='give every class an equal share of each training epoch'
+  )
+  ema: Annotated[float, Field(ge=0, lt=1)] = Field(
+    0.0, description='momentum of a moving average of the weights, such as 0.99; 0: none'
+  )
   early_stopping_patience: Annotated[int, Field(ge=1)] = Field(
     8, description='epochs without a better val loss before a stage ends'
   )
-  precision: Literal['auto', 'float32', 'mixed_bfloat16'] = 'auto'
+  feature_copies: Annotated[int, Field(ge=0)] = Field(
+    0,
+    description='augmented copies of each image whose features a frozen stage computes once and '
+    'reuses; 0: only where nothing is augmented',
+  )
+  precision: Literal['auto', 'float32', 'mixed_bfloat16', 'mixed_float16'] = 'auto'
   seed: int = Field(0, description='weights, order of images, augmentation and dropout')
+  deterministic: bool = Field(
+    True, description='the same seed gives the same weights, bit for bit, on the same machine'
+  )
+  checkpoint_steps: Annotated[int, Field(ge=1)] = Field(
+    100, description='batches between two checkpoints; one is written after each epoch, too'
+  )
+  checks: bool = Field(
+    True, description='before the first epoch: shapes, memory, loss, gradients, a tiny batch'
+  )
+  budget_minutes: Positive | None = Field(
+    None, description='for the training; a plan that does not fit proposes one that does'
+  )
   stages: tuple[StageConfig, ...] | None = Field(
     None, description='written out, this replaces epochs, frozen_epochs and learning_rate'
   )
@@ -227,6 +334,19 @@ class ServingValidatorConfig(Node):
   )
 
 
+class TunerConfig(Node):
+  """A search over train and val before the training; test is not within its reach."""
+
+  trials: Annotated[int, Field(ge=0)] = Field(
+    0, description='combinations to try by random search; 0: no search'
+  )
+  epochs: Annotated[int, Field(ge=1)] = Field(5, description='of each trial, at most')
+  space: dict[str, list[Any]] = Field(
+    {'train.learning_rate': [5e-4, 1e-3, 2e-3, 4e-3], 'train.weight_decay': [0.0, 0.01, 0.05]},
+    description='fields of augment, model and train, and the values to try for each',
+  )
+
+
 class PublishConfig(Node):
   directory: pathlib.Path | None = Field(
     None, description='base folder of TensorFlow Serving; by default <run root>/serving'
@@ -251,10 +371,25 @@ class Config(Node):
   augment: AugmentConfig = AugmentConfig()
   model: ModelConfig = ModelConfig()
   train: TrainConfig = TrainConfig()
+  tuner: TunerConfig = TunerConfig()
   evaluate: EvaluateConfig = EvaluateConfig()
   serving_validator: ServingValidatorConfig = ServingValidatorConfig()
   publish: PublishConfig = PublishConfig()
   run: RunConfig = RunConfig()
+
+  @pydantic.model_validator(mode='after')
+  def _no_flip_of_directional_classes(self) -> 'Config':
+    flips = [
+      f'augment.{name}'
+      for name in ('horizontal_flip', 'vertical_flip')
+      if getattr(self.augment, name)
+    ]
+    if flips and self.data.directional:
+      raise ValueError(
+        f'{flips[0]} is true, and data.directional says that a mirrored image is of another class '
+        'or of none. Expected: no flip, or data.directional: false'
+      )
+    return self
 
   @property
   def model_name(self) -> str:

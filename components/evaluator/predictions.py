@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
 
-from models import input_pipeline
+from models import records
 from schemas import features, signatures, weights_hash
 
 FILE = 'predictions.parquet'
@@ -48,11 +48,11 @@ def write(
     `leak` string: whether another split holds a copy, null where records do not say.
   """
   path = folder / FILE
-  files = input_pipeline.record_files(patterns)
+  files = records.record_files(patterns)
   model = tf.saved_model.load(str(candidate))
   other = _Baseline(candidate, baseline) if baseline else None
   with pq.ParquetWriter(path, _SCHEMA) as writer:
-    for batch in input_pipeline.read_records(files).batch(_BATCH):
+    for batch in records.read_records(files).batch(_BATCH):
       ids, labels, leaks = zip(*_identify(batch), strict=True)
       answers, says = other.answer(batch) if other else ([None] * len(ids), [None] * len(ids))
       rows = {

@@ -89,12 +89,12 @@ def transform_output(images, tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def training_data(images, transform_output, tmp_path_factory):
-  from models import training
+  from models.training.data import TrainingData
 
   folder = tmp_path_factory.mktemp('records')
   for split in ('train', 'val'):
     write_records(folder / f'{split}.tfrecord', images[split])
-  return training.TrainingData(
+  return TrainingData(
     train=[str(folder / 'train.tfrecord')],
     val=[str(folder / 'val.tfrecord')],
     transform=transform_output,

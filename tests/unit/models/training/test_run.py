@@ -7,7 +7,9 @@ import keras
 import numpy as np
 import pytest
 
-from models import classifier, pretrained, stages, training
+from models import classifier, pretrained
+from models.training import run as training
+from models.training import stages
 from schemas.config import Config, StageConfig
 from schemas.errors import ConfigError, TrainingError, WeightsError
 
@@ -72,7 +74,7 @@ def test_the_exported_weights_are_those_of_the_best_epoch(scratch):
 
 
 def test_best_weights_restores_the_best_and_not_the_last_epoch():
-  from models import callbacks
+  from models.training import callbacks
 
   model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
   best = callbacks.BestWeights(patience=2)

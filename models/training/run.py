@@ -5,15 +5,14 @@ import json
 import logging
 import pathlib
 import time
-from collections.abc import Sequence
 
 import keras
 import numpy as np
-import tensorflow as tf
 import tensorflow_transform as tft
 
-from models import callbacks, classifier, export, input_pipeline, precision, pretrained, stages
-from schemas import features
+from models import classifier, export, pretrained, records
+from models.training import callbacks, input_pipeline, precision, stages
+from models.training.data import TrainingData
 from schemas.config import Config
 from schemas.errors import TrainingError
 
@@ -34,8 +33,8 @@ def run_fn(fn_args) -> None:
   config = Config.model_validate_json(fn_args.custom_config['config'])
   transform = tft.TFTransformOutput(fn_args.transform_output)
   data = TrainingData(
-    train=input_pipeline.record_files(fn_args.train_files),
-    val=input_pipeline.record_files(fn_args.eval_files),
+    train=records.record_files(fn_args.train_files),
+    val=records.record_files(fn_args.eval_files),
     transform=transform,
   )
   run_folder = pathlib.Path(fn_args.model_run_dir)
@@ -49,29 +48,6 @@ def run_fn(fn_args) -> None:
     pathlib.Path(fn_args.serving_model_dir),
     fn_args.custom_config.get('run_id', ''),
   )
-
-
-class TrainingData:
-  """The records of train and val, and what Transform found out about train."""
-
-  def __init__(self, train: Sequence[str], val: Sequence[str], transform: tft.TFTransformOutput):
-    self.train = input_pipeline.count(train)
-    self.val = input_pipeline.count(val)
-    self.transform = transform
-    self.transform_layer = transform.transform_features_layer()
-    self.labels = [
-      label.decode() for label in transform.vocabulary_by_name(features.LABEL_VOCABULARY)
-    ]
-    self.parse_batch = input_pipeline.parse(
-      transform.raw_feature_spec(), lambda raw: self.transform_layer(raw)
-    )
-
-  def pixel_statistics(self) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the mean and variance that the transform graph holds: float32 [3] each."""
-    one = next(iter(input_pipeline.read_records(self.train.files).batch(1)))
-    raw = tf.io.parse_example(one, self.transform.raw_feature_spec())
-    out = self.transform_layer(raw)
-    return out[features.PIXEL_MEAN][0].numpy(), out[features.PIXEL_VARIANCE][0].numpy()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,7 +120,7 @@ def train(config: Config, data: TrainingData, weights: str, run_folder: pathlib.
 def check_before_training(model: keras.Model, config: Config, data: TrainingData) -> None:
   """Raises TrainingError, within seconds, for what would waste a training."""
   classes = len(data.labels)
-  batch = next(iter(input_pipeline.read_records(data.train.files).batch(config.train.batch_size)))
+  batch = next(iter(records.read_records(data.train.files).batch(config.train.batch_size)))
   _, label_ids = data.parse_batch(batch)
   ids = label_ids.numpy()
   if ids.min() < 0 or ids.max() >= classes:

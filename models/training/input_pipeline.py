@@ -1,46 +1,18 @@
 """Batches for training and validation, read from the records that ExampleGen wrote."""
 
-import dataclasses
-import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import tensorflow as tf
 
 from models import augmentation, decoder
+from models.records import Records, read_records
 from schemas import features
 from schemas.config import AugmentConfig, ImageConfig
-from schemas.errors import TrainingError
 
 # The shuffle buffer holds encoded images, of some kilobytes each or of some megabytes.
 _SHUFFLE_BYTES = 1 << 30
 # More of small ones mix no better: the records lie in an order by chance already.
 _SHUFFLE_RECORDS = 10_000
-
-
-@dataclasses.dataclass(frozen=True)
-class Records:
-  """Record files, counted once: that reads all of them.
-
-  Attributes:
-    files: in the order in which they are read.
-    count: of the examples in them.
-    size: of the files, bytes.
-  """
-
-  files: tuple[str, ...]
-  count: int
-  size: int
-
-  def steps(self, batch_size: int) -> int:
-    """Returns the number of batches in an epoch."""
-    return -(-self.count // batch_size)
-
-
-def count(files: Sequence[str]) -> Records:
-  """Counts the examples in record files."""
-  total = read_records(files).reduce(tf.constant(0, tf.int64), lambda so_far, _: so_far + 1)
-  size = sum(pathlib.Path(file).stat().st_size for file in files)
-  return Records(tuple(files), int(total.numpy()), size)
 
 
 def shuffle_buffer(records: Records, batch_size: int) -> int:
@@ -50,28 +22,6 @@ def shuffle_buffer(records: Records, batch_size: int) -> int:
   """
   mean = max(records.size // max(records.count, 1), 1)
   return max(min(_SHUFFLE_BYTES // mean, _SHUFFLE_RECORDS), batch_size)
-
-
-def record_files(patterns: Sequence[str]) -> list[str]:
-  """Returns the record files that match, in the order of their names.
-
-  Raises:
-    TrainingError: if there is none.
-  """
-  files = sorted(
-    str(path)
-    for pattern in patterns
-    for path in pathlib.Path(pattern).parent.glob(pathlib.Path(pattern).name)
-  )
-  if not files:
-    raise TrainingError(f'expected record files. Received: none match {", ".join(patterns)}.')
-  return files
-
-
-def read_records(files: Sequence[str]) -> tf.data.Dataset:
-  """Returns serialised tf.Examples, string [], in file order."""
-  compression = 'GZIP' if all(name.endswith('.gz') for name in files) else ''
-  return tf.data.TFRecordDataset(list(files), compression_type=compression)
 
 
 def parse(raw_feature_spec: dict, transform: Callable) -> Callable:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import decoder, input_pipeline
+from models import decoder, records
+from models.training import input_pipeline
 from schemas.config import AugmentConfig, ImageConfig
 from schemas.errors import TrainingError
 
@@ -57,14 +58,12 @@ def test_an_epoch_holds_every_training_image_once(training_data, images):
 
 def test_the_files_are_counted_and_weighed(training_data):
   (file,) = training_data.train.files
-  assert training_data.train == input_pipeline.Records(
-    (file,), 48, pathlib.Path(file).stat().st_size
-  )
+  assert training_data.train == records.Records((file,), 48, pathlib.Path(file).stat().st_size)
   assert [training_data.val.steps(batch) for batch in (5, 6, 12, 13)] == [3, 2, 1, 1]
 
 
 def test_batches_do_not_read_the_files_to_count_them_again(training_data):
-  records = input_pipeline.Records(('nowhere',), 10, 100)
+  some = records.Records(('nowhere',), 10, 100)
   batches = input_pipeline.batches(records, training_data.parse_batch, IMAGE, 3, 4)
   assert batches.cardinality() == 3
 
@@ -81,7 +80,7 @@ def test_batches_do_not_read_the_files_to_count_them_again(training_data):
   ],
 )
 def test_the_shuffle_buffer_holds_a_gibibyte_and_a_batch(count, mean, batch_size, expected):
-  records = input_pipeline.Records(('x',), count, count * mean)
+  some = records.Records(('x',), count, count * mean)
   assert input_pipeline.shuffle_buffer(records, batch_size) == expected
 
 
@@ -101,4 +100,4 @@ def test_training_shuffles_within_that_buffer(training_data, monkeypatch):
 
 def test_a_pattern_without_files_is_an_error(tmp_path):
   with pytest.raises(TrainingError, match='none match'):
-    input_pipeline.record_files([str(tmp_path / '*')])
+    records.record_files([str(tmp_path / '*')])
