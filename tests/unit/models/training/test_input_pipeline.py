@@ -64,7 +64,7 @@ def test_the_files_are_counted_and_weighed(training_data):
 
 def test_batches_do_not_read_the_files_to_count_them_again(training_data):
   some = records.Records(('nowhere',), 10, 100)
-  batches = input_pipeline.batches(records, training_data.parse_batch, IMAGE, 3, 4)
+  batches = input_pipeline.batches(some, training_data.parse_batch, IMAGE, 3, 4)
   assert batches.cardinality() == 3
 
 
@@ -81,7 +81,7 @@ def test_batches_do_not_read_the_files_to_count_them_again(training_data):
 )
 def test_the_shuffle_buffer_holds_a_gibibyte_and_a_batch(count, mean, batch_size, expected):
   some = records.Records(('x',), count, count * mean)
-  assert input_pipeline.shuffle_buffer(records, batch_size) == expected
+  assert input_pipeline.shuffle_buffer(some, batch_size) == expected
 
 
 def test_training_shuffles_within_that_buffer(training_data, monkeypatch):
