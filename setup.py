@@ -40,6 +40,7 @@ setuptools.setup(
   ),
   package_data={
     'components': ['audit/*.jinja', 'audit/*.css'],
+    'models': ['weights/*'],
     'schemas': ['*/schema.pbtxt'],
     'pipeline': ['configs/*.yaml', 'templates/*'],
   },

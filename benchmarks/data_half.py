@@ -141,10 +141,12 @@ def floor(data: pathlib.Path, result: pathlib.Path) -> dict:
   import tensorflow as tf
 
   from models import decoder
+  from schemas.config import ImageConfig
 
+  image = ImageConfig(height=SIDE, width=SIDE)
   paths = [str(path) for path in sorted((data / 'images').iterdir())]
   images = tf.data.Dataset.from_tensor_slices(paths).map(
-    lambda path: decoder.decode_and_resize(tf.io.read_file(path), SIDE, SIDE),
+    lambda path: decoder.decode_and_resize(tf.io.read_file(path), image),
     num_parallel_calls=len(os.sched_getaffinity(0)),
     deterministic=False,
   )

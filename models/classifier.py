@@ -1,4 +1,4 @@
-"""The network: a backbone, its pooled features, dropout and one linear layer."""
+"""The network: a backbone, its pooled features, and a head of one layer or two."""
 
 import keras
 import numpy as np
@@ -22,29 +22,37 @@ def build(
   """Builds the classifier under the current dtype policy.
 
   Args:
-    model: backbone, dropout and drop-connect.
+    model: backbone or build_fn, dropout, drop-connect and hidden units.
     image: height and width of the input, pixels.
     classes: K, at least 2.
     mean: float [3], of the training pixels on the 0..1 scale.
     variance: float [3], likewise.
 
   Returns:
-    A model from float32 [N, height, width, 3], 0..255, to logits float32 [N, K].
+    A model from float32 [N, height, width, 3], 0..255, to logits float32 [N, K]. Its
+    layers are `backbone`, `features`, `hidden` where there are hidden units,
+    `dropout` and `logits`.
 
   Raises:
     TrainingError: for fewer than two classes.
-    ConfigError: for an unknown backbone or an image too small for it.
+    ConfigError: for an unknown backbone, an image too small for it, or a build_fn
+      whose network breaks a rule of backbones.check.
   """
   if classes < 2:
     raise TrainingError(f'a classifier needs at least 2 classes. Received: {classes}.')
-  backbone = backbones.build(
-    model.backbone, image.height, image.width, mean, variance, model.drop_connect
+  make = backbones.build_own if model.build_fn else backbones.build
+  backbone = make(
+    backbones.name_of(model), image.height, image.width, mean, variance, model.drop_connect
   )
   for layer in backbones.batch_norms(backbone):
     layer.momentum = BATCH_NORM_MOMENTUM
   inputs = keras.Input((image.height, image.width, 3), name='pixels')
   x = backbone(inputs)
   x = keras.layers.GlobalAveragePooling2D(name='features')(x)
+  if model.hidden_units:
+    x = keras.layers.Dense(
+      model.hidden_units, activation='relu', kernel_initializer='he_normal', name='hidden'
+    )(x)
   x = keras.layers.Dropout(model.dropout, name='dropout')(x)
   # float32 whatever the policy: the loss and the exported probabilities need it.
   logits = keras.layers.Dense(classes, dtype='float32', name='logits')(x)

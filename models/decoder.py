@@ -9,6 +9,7 @@ import tensorflow as tf
 from models import orientation
 from models.byte_reading import bytes_at, is_equal
 from models.image_formats import bmp_container, png_container
+from schemas.config import ImageConfig
 
 # As far as the conditions on a BMP look.
 _HEAD = 66
@@ -81,16 +82,22 @@ def _check(condition: tf.Tensor, head: tf.Tensor) -> list:
   return [] if check is None else [check]
 
 
-def decode_and_resize(image_bytes: tf.Tensor, height: int, width: int) -> tf.Tensor:
-  """Decodes one image and resizes it to the model's input size.
+def decode_and_resize(image_bytes: tf.Tensor, image: ImageConfig) -> tf.Tensor:
+  """Decodes one image and brings it to the model's input size, as image.fit says.
 
   Bilinear with antialiasing: without it a photo that is made much smaller shows
-  patterns that are not in it. The aspect ratio is not kept.
+  patterns that are not in it. By `fit`:
+
+  - `squash`: the whole image, its aspect ratio is not kept.
+  - `crop`: the largest centred part of the target's aspect ratio, times
+    crop_fraction, in whole pixels and of at least one. What lies outside is lost.
+  - `pad`: the whole image in its aspect ratio, centred between black bars. They
+    are 0 before the normalisation and therefore -mean / deviation after it, the
+    same number for every image of a channel.
 
   Args:
     image_bytes: string [], an encoded image.
-    height: of the result, pixels.
-    width: of the result, pixels.
+    image: height and width of the result in pixels; how another shape is fitted.
 
   Returns:
     float32 [height, width, 3], RGB, 0..255.
@@ -98,17 +105,55 @@ def decode_and_resize(image_bytes: tf.Tensor, height: int, width: int) -> tf.Ten
   Raises:
     tf.errors.InvalidArgumentError: at run time, if the bytes are no such image.
   """
-  resized = tf.image.resize(decode(image_bytes), [height, width], antialias=True)
+  pixels = decode(image_bytes)
+  if image.fit == 'crop':
+    pixels = _centre(pixels, image)
+  size = _size_inside(pixels, image) if image.fit == 'pad' else [image.height, image.width]
+  resized = tf.image.resize(pixels, size, antialias=True)
   # The kernel's weights need not sum to 1 to the last bit.
   resized = tf.clip_by_value(resized, 0.0, 255.0)
-  return tf.ensure_shape(resized, [height, width, 3])
+  if image.fit == 'pad':
+    resized = _pad(resized, image)
+  return tf.ensure_shape(resized, [image.height, image.width, 3])
 
 
-def decode_batch(image_bytes: tf.Tensor, height: int, width: int) -> tf.Tensor:
-  """Decodes and resizes a batch: string [N] to float32 [N, height, width, 3], 0..255."""
+def decode_batch(image_bytes: tf.Tensor, image: ImageConfig) -> tf.Tensor:
+  """Decodes and fits a batch: string [N] to float32 [N, height, width, 3], 0..255."""
+  shape = [image.height, image.width, 3]
   images = tf.map_fn(
-    lambda one: decode_and_resize(one, height, width),
+    lambda one: decode_and_resize(one, image),
     image_bytes,
-    fn_output_signature=tf.TensorSpec([height, width, 3], tf.float32),
+    fn_output_signature=tf.TensorSpec(shape, tf.float32),
   )
-  return tf.ensure_shape(images, [None, height, width, 3])
+  return tf.ensure_shape(images, [None, *shape])
+
+
+def _centre(pixels: tf.Tensor, image: ImageConfig) -> tf.Tensor:
+  """Cuts out the largest centred part of the target's aspect ratio, times crop_fraction."""
+  received = tf.shape(pixels)[:2]
+  sides = tf.cast(received, tf.float64)
+  target = tf.constant([image.height, image.width], tf.float64)
+  largest = target * tf.reduce_min(sides / target)
+  kept = tf.clip_by_value(_whole(largest * image.crop_fraction), 1, received)
+  begin = (received - kept) // 2
+  return tf.slice(pixels, [begin[0], begin[1], 0], [kept[0], kept[1], 3])
+
+
+def _size_inside(pixels: tf.Tensor, image: ImageConfig) -> tf.Tensor:
+  """Returns int32 [2], the largest size of this aspect ratio inside the target."""
+  sides = tf.cast(tf.shape(pixels)[:2], tf.float64)
+  target = tf.constant([image.height, image.width], tf.float64)
+  inside = _whole(sides * tf.reduce_min(target / sides))
+  return tf.clip_by_value(inside, 1, [image.height, image.width])
+
+
+def _whole(sides: tf.Tensor) -> tf.Tensor:
+  return tf.cast(tf.round(sides), tf.int32)
+
+
+def _pad(pixels: tf.Tensor, image: ImageConfig) -> tf.Tensor:
+  """Puts black around, half of it on each side; of an odd pixel, more below and right."""
+  missing = tf.constant([image.height, image.width]) - tf.shape(pixels)[:2]
+  before = missing // 2
+  sides = tf.stack([before, missing - before], axis=1)
+  return tf.pad(pixels, tf.concat([sides, [[0, 0]]], axis=0))

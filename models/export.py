@@ -36,7 +36,7 @@ def export(
     model: float32 [N, height, width, 3], 0..255, to logits float32 [N, K].
     transform: Transform's output, for the raw feature spec.
     transform_layer: its transform_features_layer().
-    config: height and width of the input; stored with the export.
+    config: size and fit of the input; stored with the export.
     labels: the K labels by id.
     folder: where to write; replaced if it exists.
     run_id: of the run that trained the model.
@@ -46,7 +46,7 @@ def export(
   raw_spec = transform.raw_feature_spec()
 
   def answer(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-    pixels = decoder.decode_batch(image_bytes, image.height, image.width)
+    pixels = decoder.decode_batch(image_bytes, image)
     probabilities = tf.nn.softmax(model(pixels, training=False))
     class_id = tf.argmax(probabilities, axis=-1, output_type=tf.int64)
     return {

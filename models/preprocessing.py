@@ -9,6 +9,7 @@ import tensorflow_transform as tft
 
 from models import decoder
 from schemas import features
+from schemas.config import ImageConfig
 
 
 def preprocessing_fn(inputs: dict, custom_config: dict) -> dict[str, tf.Tensor]:
@@ -16,16 +17,18 @@ def preprocessing_fn(inputs: dict, custom_config: dict) -> dict[str, tf.Tensor]:
 
   Args:
     inputs: raw features by key; `image/encoded` and `label` are string [N].
-    custom_config: `height` and `width` of the model's input, pixels.
+    custom_config: `image`, an ImageConfig as JSON: size and fit of the model's input.
 
   Returns:
     `label_id` int64 [N], -1 for a label that train does not have;
     `image/encoded` string [N] as received; `pixel_mean` and `pixel_variance`
     float32 [N, 3], the same constants in every row: RGB on the 0..1 scale, each
-    train image weighing the same.
+    train image weighing the same. They are of what the network gets: with fit crop
+    what is cut off does not count, with fit pad the black bars do.
   """
   images = inputs[features.IMAGE]
-  means, squares = _moments(images, custom_config['height'], custom_config['width'])
+  image = ImageConfig.model_validate_json(custom_config['image'])
+  means, squares = _moments(images, image)
   mean = tft.mean(means, reduce_instance_dims=False)
   square = tft.mean(squares, reduce_instance_dims=False)
   variance = tf.maximum(square - tf.square(mean), 0.0)
@@ -40,7 +43,7 @@ def preprocessing_fn(inputs: dict, custom_config: dict) -> dict[str, tf.Tensor]:
   }
 
 
-def _moments(images: tf.Tensor, height: int, width: int) -> tuple[tf.Tensor, tf.Tensor]:
+def _moments(images: tf.Tensor, image: ImageConfig) -> tuple[tf.Tensor, tf.Tensor]:
   """Returns the mean and the mean square of each image: float64 [N, 3] each, RGB on 0..1.
 
   Image by image: a batch of Transform's has up to 1000, whose pixels would take
@@ -48,7 +51,7 @@ def _moments(images: tf.Tensor, height: int, width: int) -> tuple[tf.Tensor, tf.
   """
 
   def moments(one: tf.Tensor) -> tf.Tensor:
-    pixels = decoder.decode_and_resize(one, height, width)
+    pixels = decoder.decode_and_resize(one, image)
     # float64: the variance is a small difference of two large means.
     scaled = tf.cast(pixels, tf.float64) / 255.0
     return tf.stack([tf.reduce_mean(scaled, [0, 1]), tf.reduce_mean(tf.square(scaled), [0, 1])])

@@ -7,8 +7,9 @@ import logging
 import pathlib
 
 import keras
+import numpy as np
 
-from models import backbones
+from models import backbones, bundled_weights
 from schemas.errors import WeightsError
 
 WEIGHTS_FILE = 'backbone.weights.h5'
@@ -17,6 +18,9 @@ _ALTERNATIVES = (
   'Alternatives: model.weights: none (train from scratch), the path of a .weights.h5 file that '
   'an earlier run saved, or the id of such a run.'
 )
+# Of ImageNet's training pixels on the 0..1 scale, red, green and blue.
+IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+IMAGENET_DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
 
 _log = logging.getLogger(__name__)
 
@@ -26,46 +30,61 @@ class Loaded:
   """What a backbone starts from.
 
   Attributes:
-    source: `imagenet`, `file` or `none`.
+    source: `imagenet`, `bundled`, `file` or `none`.
     reason: why, in words for the record.
     sha256: of the weights file, where there is one.
+    licence: of weights that come with the package, as their card says.
+    frozen_stage: whether frozen features of these weights beat training from scratch.
   """
 
   source: str
   reason: str
   sha256: str | None = None
+  licence: str | None = None
+  frozen_stage: bool = True
 
   @property
   def knows_something(self) -> bool:
     """Whether a frozen stage makes sense."""
-    return self.source != 'none'
+    return self.source != 'none' and self.frozen_stage
 
 
 def load(backbone: keras.Model, name: str, weights: str) -> Loaded:
-  """Loads weights into a backbone built by models.backbones.build.
+  """Loads weights into a backbone built by models.backbones.
+
+  `auto` takes ImageNet weights, else those that come with the package, else none.
 
   Args:
     backbone: changed in place.
-    name: its row of the table.
-    weights: `auto`, `imagenet`, `none`, or the path of a .weights.h5 file.
+    name: what backbones.name_of says: a row of the table, or the path of a build_fn.
+    weights: `auto`, `imagenet`, `bundled`, `none`, or the path of a .weights.h5 file.
 
   Raises:
     WeightsError: what was asked for explicitly is not to be had.
   """
   if weights == 'none':
     return Loaded('none', 'model.weights is none: training from scratch')
-  if weights not in ('auto', 'imagenet'):
-    return _load_file(backbone, name, pathlib.Path(weights))
+  if weights == 'imagenet':
+    return _load_imagenet(backbone, name)
+  if weights == 'bundled':
+    return _load_bundled(backbone, name)
+  if weights == 'auto':
+    return _load_what_there_is(backbone, name)
+  return _load_file(backbone, name, pathlib.Path(weights))
+
+
+def _load_what_there_is(backbone: keras.Model, name: str) -> Loaded:
   try:
     return _load_imagenet(backbone, name)
   except WeightsError as error:
-    if weights == 'imagenet':
-      raise
     _log.warning('model.weights is auto and ImageNet weights are not to be had: %s', error)
-    return Loaded(
-      'none',
-      'model.weights is auto, and ImageNet weights could not be had here: training from scratch',
-    )
+  why = 'model.weights is auto, and ImageNet weights could not be had here'
+  if name not in backbones.BACKBONES or backbones.find(name).imagenet is None:
+    why = f'model.weights is auto, and there are no ImageNet weights for {name}'
+  if bundled_weights.find(name) is None:
+    return Loaded('none', f'{why}, nor any in the package: training from scratch')
+  loaded = _load_bundled(backbone, name)
+  return dataclasses.replace(loaded, reason=f'{why}: {loaded.reason}')
 
 
 def save(backbone: keras.Model, name: str, folder: pathlib.Path) -> pathlib.Path:
@@ -82,8 +101,8 @@ def save(backbone: keras.Model, name: str, folder: pathlib.Path) -> pathlib.Path
 
 
 def _load_imagenet(backbone: keras.Model, name: str) -> Loaded:
-  row = backbones.find(name)
-  if row.imagenet is None:
+  row = backbones.BACKBONES.get(name)
+  if row is None or row.imagenet is None:
     raise WeightsError(f'model.weights: there are no ImageNet weights for {name}. {_ALTERNATIVES}')
   try:
     source = getattr(keras.applications, row.imagenet)(
@@ -99,7 +118,39 @@ def _load_imagenet(backbone: keras.Model, name: str) -> Loaded:
   pretrained = _weighted(source)
   for layer_name, layer in _weighted(backbone).items():
     layer.set_weights(pretrained[layer_name].get_weights())
+  if row.family == 'resnet_v2':
+    _take_standardised_pixels(_weighted(backbone)['conv1_conv'])
   return Loaded('imagenet', f'ImageNet weights of keras.applications.{row.imagenet}')
+
+
+def _take_standardised_pixels(first: keras.layers.Conv2D) -> None:
+  """Changes the first convolution of a ResNet V2 from pixels of -1..1 to standardised ones.
+
+  It was trained on y = 2 p / 255 - 1, and gets x = (p / 255 - mean) / deviation. With
+  ImageNet's statistics y = 2 deviation x + 2 mean - 1, a channel each: the kernel takes
+  the factor, the bias the rest. Exact but for the padding, which is 0 in x.
+  """
+  kernel, bias = first.get_weights()
+  shift = np.einsum('hwck,c->k', kernel, 2 * IMAGENET_MEAN - 1)
+  first.set_weights([kernel * (2 * IMAGENET_DEVIATION)[:, None], bias + shift])
+
+
+def _load_bundled(backbone: keras.Model, name: str) -> Loaded:
+  found = bundled_weights.find(name)
+  if found is None:
+    raise WeightsError(
+      f'model.weights: the package has no weights of {name}. It has those of: '
+      f'{", ".join(bundled_weights.names()) or "no backbone"}. {_ALTERNATIVES}'
+    )
+  _load_into(backbone, name, found.path)
+  use = 'as features first' if found.frozen_stage else 'all layers trained from the first step on'
+  return Loaded(
+    'bundled',
+    f'weights that come with the package, trained on {found.trained_on}: {use}',
+    found.sha256,
+    found.licence,
+    found.frozen_stage,
+  )
 
 
 def _load_file(backbone: keras.Model, name: str, path: pathlib.Path) -> Loaded:
@@ -107,24 +158,26 @@ def _load_file(backbone: keras.Model, name: str, path: pathlib.Path) -> Loaded:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
   except OSError as error:
     raise WeightsError(
-      f'model.weights: expected auto, imagenet, none, the id of an earlier run or a file. '
-      f'Received: {path} ({error.strerror}). {_ALTERNATIVES}'
+      f'model.weights: expected auto, imagenet, bundled, none, the id of an earlier run or a '
+      f'file. Received: {path} ({error.strerror}). {_ALTERNATIVES}'
     ) from error
   _check_saved_config(name, path)
+  _load_into(backbone, name, path)
+  return Loaded('file', f'weights of {path}', digest)
+
+
+def _load_into(backbone: keras.Model, name: str, path: pathlib.Path) -> None:
   # The normalisation stays that of this data set.
-  normalization = next(
-    layer for layer in backbone.layers if isinstance(layer, keras.layers.Normalization)
-  )
-  kept = normalization.get_weights()
+  kept = [(layer, layer.get_weights()) for layer in backbones.normalizations(backbone)]
   try:
     backbone.load_weights(path)
   except (ValueError, OSError, KeyError) as error:
     raise WeightsError(
       f'model.weights: {path} does not fit {name}: {_first_line(error)}. {_ALTERNATIVES}'
     ) from error
-  normalization.set_weights(kept)
-  normalization.finalize_state()
-  return Loaded('file', f'weights of {path}', digest)
+  for layer, statistics in kept:
+    layer.set_weights(statistics)
+    layer.finalize_state()
 
 
 def _check_saved_config(name: str, path: pathlib.Path) -> None:

@@ -29,12 +29,17 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help='Before training: data sets.', no_args_is_help=True)
 runs_app = typer.Typer(help='The record of runs.', no_args_is_help=True)
+model_app = typer.Typer(help='About one model.', no_args_is_help=True)
 app.add_typer(data_app, name='data')
 app.add_typer(runs_app, name='runs')
+app.add_typer(model_app, name='model')
 data_app.add_typer(schema_command.app, name='schema')
 
 ConfigArgument = Annotated[
   pathlib.Path, typer.Argument(metavar='CONFIG', help='The experiment, a YAML file.')
+]
+RunArgument = Annotated[
+  str, typer.Argument(metavar='RUN|VERSION', help='The id of a run, or a published version.')
 ]
 SetOption = Annotated[
   list[str], typer.Option('--set', metavar='KEY=VALUE', help='Override, e.g. train.epochs=5.')
@@ -75,6 +80,9 @@ def run(
     bool,
     typer.Option(help='Serve the published model for a moment and ask it about one test image.'),
   ] = True,
+  goal: Annotated[
+    str, typer.Option(metavar='TEXT', help='What this run is for; kept with its record.')
+  ] = '',
 ):
   """Run the whole pipeline: check the data, train, judge, validate, publish.
 
@@ -83,7 +91,7 @@ def run(
   """
   from pipeline import run_command
 
-  raise typer.Exit(run_command.run(config, data_root, overrides, ask))
+  raise typer.Exit(run_command.run(config, data_root, overrides, ask, goal))
 
 
 @data_app.command('get')
@@ -126,30 +134,63 @@ def data_audit(
 
 @runs_app.command('list')
 def runs_list(config: ConfigArgument, overrides: SetOption = []):  # noqa: B006
-  """List the runs of an experiment."""
-  from pipeline import library_output, lineage
-  from schemas.loader import load_config
+  """List the runs of an experiment, newest first."""
+  from pipeline import runs_command
 
-  with library_output.held_back():
-    runs = lineage.record(load_config(config, overrides)).runs()
-  Console().print(lineage.render_runs(runs))
+  runs_command.list_(config, overrides)
 
 
 @runs_app.command('show')
 def runs_show(
   config: ConfigArgument,
-  wanted: Annotated[
-    str, typer.Argument(metavar='RUN|VERSION', help='The id of a run, or a published version.')
-  ],
+  wanted: RunArgument,
   overrides: SetOption = [],  # noqa: B006
 ):
   """Show what a run, or a published version, was made from."""
-  from pipeline import library_output, lineage
-  from schemas.loader import load_config
+  from pipeline import runs_command
 
-  with library_output.held_back():
-    found = lineage.record(load_config(config, overrides)).lineage(wanted)
-  Console().print(lineage.render_lineage(found))
+  runs_command.show(config, wanted, overrides)
+
+
+@runs_app.command('diff')
+def runs_diff(
+  config: ConfigArgument,
+  first: Annotated[str, typer.Argument(metavar='A', help='A run id or a published version.')],
+  second: Annotated[str, typer.Argument(metavar='B', help='The one that it is compared with.')],
+  overrides: SetOption = [],  # noqa: B006
+  as_json: Annotated[
+    bool, typer.Option('--json', help='All of it as JSON, instead of tables.')
+  ] = False,
+):
+  """Show what changed from run A to run B: config, data, code, machine, figures, time."""
+  from pipeline import runs_command
+
+  runs_command.diff(config, first, second, overrides, as_json)
+
+
+@runs_app.command('conclude')
+def runs_conclude(
+  config: ConfigArgument,
+  wanted: RunArgument,
+  text: Annotated[str, typer.Argument(metavar='TEXT', help='What came of it, in quotes.')],
+  overrides: SetOption = [],  # noqa: B006
+):
+  """Write down what came of a run; earlier conclusions are kept."""
+  from pipeline import runs_command
+
+  runs_command.conclude(config, wanted, text, overrides)
+
+
+@model_app.command('plan')
+def model_plan(config: ConfigArgument, overrides: SetOption = []):  # noqa: B006
+  """Time a few steps of the training here, say how long it will take, and what fits a budget.
+
+  Nothing is trained or written. Exit code 0: it fits train.budget_minutes, or there is
+  none. 3: it does not.
+  """
+  from pipeline import plan_command
+
+  raise typer.Exit(plan_command.run(config, overrides))
 
 
 @app.command()
@@ -201,13 +242,13 @@ def compile_(
   overrides: SetOption = [],  # noqa: B006
 ):
   """Compile the pipeline for Kubeflow Pipelines v2."""
-  from pipeline import compilation, library_output
+  from pipeline import compilation, library_output, own_code
   from schemas.loader import load_config
 
+  experiment = load_config(config, overrides)
+  own_code.make_importable(experiment, config)
   with library_output.held_back():
-    compiled = compilation.compile_pipeline(
-      load_config(config, overrides), output, pipeline_root, image
-    )
+    compiled = compilation.compile_pipeline(experiment, output, pipeline_root, image)
   out = Console(highlight=False)
   out.print(
     f'wrote {compiled.path}: {len(compiled.tasks)} steps in image {compiled.image}', soft_wrap=True

@@ -1,7 +1,7 @@
 """The pipeline: every component, in the order in which data flows."""
 
-import hashlib
 import pathlib
+from typing import Any
 
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.statistics_gen.component import StatisticsGen
@@ -35,7 +35,7 @@ from components.schema_gen.component import SchemaGen
 from components.schema_gen.statistics import statistics_options
 from components.serving_validator.component import ServingValidator
 from components.trainer import executor as trainer_executor
-from pipeline import data_check, evaluation, weights
+from pipeline import data_check, evaluation, own_code, weights
 from pipeline.code_fingerprint import fingerprint
 from schemas import features
 from schemas.config import Config
@@ -48,6 +48,15 @@ BEAM_ARGS = (
   '--sdk_container_image=none',
 )
 METADATA_FILE = 'metadata.sqlite'
+# The parts of the config that training reads.
+_READ_BY_TRAINING: dict[str, Any] = {
+  'name': True,
+  'data': {'directional'},
+  'image': True,
+  'augment': True,
+  'model': True,
+  'train': True,
+}
 # Whose code decides which pixels an image has.
 _DECODING = (
   'models.byte_reading',
@@ -121,8 +130,7 @@ def create_pipeline(config: Config) -> Pipeline:
     # StatisticsGen measures the records; of these nobody reads a second set.
     disable_statistics=True,
     custom_config={
-      'height': config.image.height,
-      'width': config.image.width,
+      'image': config.image.model_dump_json(),
       'code_fingerprint': fingerprint('models.preprocessing', *_DECODING, 'schemas.features'),
     },
   )
@@ -274,18 +282,14 @@ def _training_config(config: Config) -> dict[str, str]:
   """Returns what run_fn reads; a change in any of it trains anew."""
   found = weights.resolve(config)
   return {
-    'config': config.model_dump_json(
-      by_alias=True, include={'name', 'image', 'augment', 'model', 'train'}
-    ),
+    'config': config.model_dump_json(by_alias=True, include=_READ_BY_TRAINING),
+    # Checkpoints outlive the run that wrote them.
+    'state_dir': str(_root(config) / 'state'),
     'weights': found,
-    'weights_sha256': _sha256(found),
+    'weights_sha256': weights.sha256(config, found),
     'code_fingerprint': fingerprint('models', 'schemas', 'components.trainer'),
+    'own_code_fingerprint': own_code.fingerprint(config),
   }
-
-
-def _sha256(path: str) -> str:
-  file = pathlib.Path(path)
-  return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ''
 
 
 def _root(config: Config) -> pathlib.Path:

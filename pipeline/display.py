@@ -1,24 +1,43 @@
 """What a person sees while a run goes on: one line a component, and a bar in training.
 
-On a terminal the lines are live; elsewhere each event is a line of its own, and a
-sign of life comes at least every ten seconds.
+On a terminal the lines are live; elsewhere each component, epoch and note is a line of
+its own, and a sign of life comes at least every ten seconds.
 """
 
 import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.live import Live
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from pipeline import runner
 
 _SIGN_OF_LIFE = 8.0
+# Left of what belongs to a component.
+_INDENT = 3
+_NARROWEST_BAR = 10
+# How each figure of training reads. The names are those of models.training.progress,
+# which is not imported: it would bring TensorFlow with it.
+_LEARNT: dict[str, Callable[[float], str]] = {
+  'loss': lambda value: f'loss {_number(value)}',
+  'accuracy': lambda value: f'accuracy {value:.3f}',
+  'val_loss': lambda value: f'val loss {_number(value)}',
+  'val_accuracy': lambda value: f'val accuracy {value:.3f}',
+}
+_HOW: dict[str, Callable[[float], str]] = {
+  'images_per_second': lambda value: (
+    f'{value:.0f} images/s' if value >= 10 else f'{value:.1f} images/s'
+  ),
+  'learning_rate': lambda value: f'rate {value:.2g}',
+  'gradient_norm': lambda value: f'gradient norm {value:.2g}',
+  'waiting_share': lambda value: f'waiting for input {value:.0%}',
+}
 _STYLE = {runner.DONE: 'green', runner.CACHED: 'cyan', runner.FAILED: 'bold red'}
 
 
@@ -31,23 +50,13 @@ class Display:
     self._planned: list[str] = []
     self._running: str | None = None
     self._began = time.monotonic()
-    self._training = ''
-    self._bar = Progress(
-      TextColumn('   training'),
-      BarColumn(),
-      TextColumn('{task.description}'),
-      TimeRemainingColumn(),
-      console=console,
-    )
-    self._task = self._bar.add_task('', total=None, visible=False)
+    self._training: _Training | None = None
     self._live: Live | None = None
-    self._heart = contextlib.ExitStack()
-    self._handler = _ProgressHandler(self)
+    self._while_shown = contextlib.ExitStack()
+    self._events = _Events(self)
 
   def __enter__(self) -> 'Display':
-    logger = logging.getLogger('sightline.progress')
-    logger.setLevel(logging.INFO)
-    logger.addHandler(self._handler)
+    self._while_shown.enter_context(self._events.heard())
     if self._console.is_terminal:
       self._live = Live(
         console=self._console,
@@ -58,15 +67,14 @@ class Display:
       )
       self._live.start()
     else:
-      self._heart.enter_context(_heartbeat(self._beat))
+      self._while_shown.enter_context(_heartbeat(self._beat))
     return self
 
   def __exit__(self, *_) -> None:
-    logging.getLogger('sightline.progress').removeHandler(self._handler)
     if self._live:
       self._running = None
       self._live.stop()
-    self._heart.close()
+    self._while_shown.close()
 
   def planned(self, components: list[str]) -> None:
     self._planned = components
@@ -79,35 +87,27 @@ class Display:
 
   def finished(self, component: str, outcome: str, seconds: float) -> None:
     self._running = None
-    self._training = ''
+    self._training = None
     self._outcomes[component] = (outcome, seconds)
-    self._bar.update(self._task, visible=False)
     if not self._live:
       self._console.print(f'{component}: {outcome} ({seconds:.1f} s)', highlight=False)
 
-  def progress(self, event: dict) -> None:
-    """Shows one step or epoch of training."""
-    figures = ' '.join(
-      f'{name} {event[name]:.3f}'
-      for name in ('loss', 'accuracy', 'val_loss', 'val_accuracy')
-      if name in event
-    )
-    self._training = f'{event["stage"]} {event["epoch"]}/{event["epochs"]} {figures}'
-    self._bar.update(
-      self._task,
-      visible=True,
-      total=event['steps'],
-      completed=event['step'],
-      description=self._training,
-    )
+  def progress(self, event: Mapping) -> None:
+    """Shows one step, epoch or note of training."""
+    if event['kind'] == 'note':
+      # Above the live lines, where it stays.
+      self._console.print(Text(f'{" " * _INDENT}{event["text"]}'), highlight=False)
+      return
+    self._training = _Training(event, self._training)
     if event['kind'] == 'epoch' and not self._live:
-      self._console.print(f'  {self._training}', highlight=False)
+      self._console.print(Text(f'{" " * _INDENT}{self._training.line()}'), highlight=False)
 
   def _beat(self) -> None:
     where = 'starting'
     if self._running:
       where = f'{self._running} ({time.monotonic() - self._began:.0f} s)'
-    self._console.print(f'  ... {where} {self._training}'.rstrip(), highlight=False)
+    training = f' {self._training.short()}' if self._training else ''
+    self._console.print(Text(f'  ... {where}{training}'), highlight=False)
 
   def _render(self) -> Group:
     table = Table.grid(padding=(0, 2))
@@ -127,7 +127,81 @@ class Display:
         'loading TFX and TensorFlow',
         f'{time.monotonic() - self._began:.0f} s',
       )
-    return Group(table, self._bar)
+    return Group(table, *([self._training] if self._training else []))
+
+
+class _Training:
+  """The state of a training, as lines that fit the width that there is."""
+
+  def __init__(self, event: Mapping, before: '_Training | None'):
+    self._event = event
+    # Val is measured once an epoch; until the next time the last figures stand.
+    self._figures: dict[str, float] = {}
+    if before and before._event['stage'] == event['stage']:
+      kept = before._figures
+      self._figures = {name: kept[name] for name in ('val_loss', 'val_accuracy') if name in kept}
+    self._figures |= {name: event[name] for name in (*_LEARNT, *_HOW) if name in event}
+
+  def line(self) -> str:
+    """Returns all of it as one line."""
+    return '  '.join([self._where(), *self._words(_LEARNT), *self._words(_HOW), *self._left()])
+
+  def short(self) -> str:
+    """Returns what a sign of life needs."""
+    event = self._event
+    step = f'step {event["step"]} of {event["steps"]}'
+    return '  '.join([self._where(), step, *self._words(_LEARNT)[:2], *self._left()])
+
+  def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    width = options.max_width - _INDENT
+    tail = '  '.join([f'{self._event["step"] / max(self._event["steps"], 1):4.0%}', *self._left()])
+    where = self._where()
+    room = width - len(where) - len(tail) - 2
+    if room < _NARROWEST_BAR:
+      yield _line(_fitting([where, tail.strip()], width))
+    else:
+      row = Table.grid(padding=(0, 1, 0, 0))
+      bar = ProgressBar(self._event['steps'], self._event['step'], width=room)
+      row.add_row(Text(' ' * (_INDENT - 1)), Text(where, 'bold'), bar, Text(tail))
+      yield row
+    for names in (_LEARNT, _HOW):
+      yield _line(_fitting(self._words(names), width))
+
+  def _where(self) -> str:
+    return f'{self._event["stage"]} {self._event["epoch"]}/{self._event["epochs"]}'
+
+  def _words(self, names: Mapping[str, Callable[[float], str]]) -> list[str]:
+    return [words(self._figures[name]) for name, words in names.items() if name in self._figures]
+
+  def _left(self) -> list[str]:
+    seconds = self._event.get('seconds_left')
+    return [] if seconds is None else [f'{_duration(seconds)} left']
+
+
+def _fitting(words: Sequence[str], width: int) -> str:
+  """Joins as many words as fit; the first ones are the ones that count."""
+  line = ''
+  for word in words:
+    longer = f'{line}  {word}' if line else word
+    if len(longer) > width:
+      break
+    line = longer
+  return line or words[0][: max(width, 0)] if words else ''
+
+
+def _line(text: str) -> Text:
+  return Text(' ' * _INDENT + text, no_wrap=True)
+
+
+def _number(value: float) -> str:
+  # A loss that explodes must not push the rest off the line.
+  return f'{value:.3f}' if abs(value) < 1000 else f'{value:.2g}'
+
+
+def _duration(seconds: float) -> str:
+  minutes, rest = divmod(round(seconds), 60)
+  hours, minutes = divmod(minutes, 60)
+  return f'{hours}:{minutes:02}:{rest:02}' if hours else f'{minutes}:{rest:02}'
 
 
 @contextlib.contextmanager
@@ -161,14 +235,32 @@ def _heartbeat(beat: Callable[[], None]) -> Iterator[None]:
     thread.join()
 
 
-class _ProgressHandler(logging.Handler):
-  """Passes the events of training on."""
+class _Events(logging.Filter):
+  """Passes the events of training on to a display.
+
+  A filter and no handler, so that it can keep the steps, several a second, from the
+  log file; epochs and notes go there, too.
+  """
 
   def __init__(self, display: Display):
     super().__init__()
     self._display = display
 
-  def emit(self, record: logging.LogRecord) -> None:
+  @contextlib.contextmanager
+  def heard(self) -> Iterator[None]:
+    """Listens; steps are logged at DEBUG, which is off elsewhere."""
+    logger = logging.getLogger('sightline.progress')
+    previous = logger.level
+    logger.setLevel(logging.DEBUG)
+    logger.addFilter(self)
+    try:
+      yield
+    finally:
+      logger.removeFilter(self)
+      logger.setLevel(previous)
+
+  def filter(self, record: logging.LogRecord) -> bool:
     event = getattr(record, 'event', None)
     if event:
       self._display.progress(event)
+    return not event or event['kind'] != 'step'

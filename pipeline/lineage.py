@@ -12,9 +12,10 @@ import dataclasses
 import datetime
 import json
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
+from pipeline import run_notes
 from schemas.config import Config
 from schemas.errors import RunError
 
@@ -61,6 +62,7 @@ class Step:
     inputs: artifacts that it read.
     compared: those of them that it only measured against.
     outputs: artifacts that it wrote, or that it took over from the cache.
+    parameters: of the component, as plain values.
   """
 
   id: int
@@ -72,6 +74,7 @@ class Step:
   inputs: tuple[int, ...]
   compared: tuple[int, ...]
   outputs: tuple[int, ...]
+  parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +89,8 @@ class Run:
     accuracy: on test, 0..1; None where the run has no summary.
     verdict: of the Evaluator, in the summary's words; empty without one.
     version: that it published or confirmed; empty where there is none.
+    goal: what it was for; empty where nobody said.
+    conclusion: the latest; empty where there is none.
   """
 
   run_id: str
@@ -95,6 +100,8 @@ class Run:
   accuracy: float | None
   verdict: str
   version: str
+  goal: str = ''
+  conclusion: str = ''
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +114,7 @@ class Lineage:
     steps: executions on the way, in the order in which they ran.
     artifacts: that those steps read or wrote, by id.
     figures: accuracies of the run, by what they were measured on, as text.
+    notes: what the store keeps with the run; see run_notes.
   """
 
   run_id: str
@@ -114,6 +122,7 @@ class Lineage:
   steps: tuple[Step, ...]
   artifacts: Mapping[int, Artifact]
   figures: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  notes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
   def of_type(self, name: str) -> list[Artifact]:
     """Returns the artifacts of a type, oldest first."""
@@ -122,7 +131,8 @@ class Lineage:
   @property
   def facts(self) -> dict[str, str]:
     """What a reader asks first: data, model and verdicts, as text."""
-    found = {'run': self.run_id, 'version': self.version or 'none published', **self.figures}
+    found = {'run': self.run_id, 'version': self.version or 'none published'}
+    found |= {**run_notes.in_words(self.notes), **self.figures}
     for dataset in self.of_type(_DATASET)[-1:]:
       found['dataset'] = dataset.uri
       for name in ('manifest_sha256', 'dataset_sha256'):
@@ -153,9 +163,9 @@ class Record:
     """
     self._root = pathlib.Path(root)
     self._store = _open(self._root / DATABASE)
-    self._run_names = {
-      context.id: context.name for context in self._store.get_contexts_by_type(_RUN)
-    }
+    contexts = self._store.get_contexts_by_type(_RUN)
+    self._run_names = {context.id: context.name for context in contexts}
+    self._notes = {context.name: _values(context.custom_properties) for context in contexts}
     self._nodes = self._names_of_nodes()
     self._steps = {step.id: step for step in self._read_steps()}
     self._writers: dict[int, Step] = {}
@@ -181,30 +191,65 @@ class Record:
     Raises:
       RunError: neither a version nor a run has that name, or several have.
     """
-    pushed = [artifact for artifact in self._pushed() if _version(artifact) == name]
+    pushed = self._pushed_as(name)
     if pushed:
-      return self._lineage(self._writers[pushed[0].id].run_id, name, [pushed[0].id])
-    run_id = self._run_id(name)
-    outputs = [
-      key for step in self._steps.values() if step.run_id == run_id for key in step.outputs
-    ]
-    versions = [_version(artifact) for artifact in self._pushed() if artifact.id in outputs]
-    return self._lineage(run_id, versions[-1] if versions else '', outputs)
+      return self._lineage(self._writers[pushed.id].run_id, name, [pushed.id])
+    run_id = self.run_id(name)
+    outputs = [key for step in self.steps(run_id) for key in step.outputs]
+    return self._lineage(run_id, self._last_version(outputs), outputs)
+
+  def run_id(self, name: str) -> str:
+    """Returns the run that published a version, or the one of that name.
+
+    Args:
+      name: a version number, a run id, or the unambiguous beginning of one.
+
+    Raises:
+      RunError: neither a version nor a run has that name, or several have.
+    """
+    pushed = self._pushed_as(name)
+    return self._writers[pushed.id].run_id if pushed else self._run_id(name)
+
+  def steps(self, run_id: str) -> list[Step]:
+    """Returns the executions of a run, in the order in which they began."""
+    return [step for _, step in sorted(self._steps.items()) if step.run_id == run_id]
+
+  def outputs(self, run_id: str) -> list[Artifact]:
+    """Returns what the executions of a run wrote or took over from the cache, oldest first."""
+    keys = {key for step in self.steps(run_id) for key in step.outputs}
+    found = map(_artifact, self._store.get_artifacts_by_id(sorted(keys)))
+    return sorted(found, key=lambda one: one.id)
+
+  def version(self, run_id: str) -> str:
+    """Returns the version that a run published or confirmed; empty where it did not."""
+    return self._last_version({key for step in self.steps(run_id) for key in step.outputs})
+
+  def folder(self, run_id: str) -> pathlib.Path:
+    """Returns where the summary of a run lies, if it has one."""
+    return self._root / run_id
+
+  def summary(self, run_id: str) -> dict:
+    """Returns summary.json of a run; {} where it has none."""
+    return read_json(self.folder(run_id) / SUMMARY)
+
+  def notes(self, run_id: str) -> Mapping[str, Any]:
+    """Returns what the store keeps with a run: goal, conclusions, hashes."""
+    return self._notes.get(run_id, {})
 
   def _run(self, run_id: str, steps: list[Step]) -> Run:
-    summary = self._summary(run_id) or self._judged(steps)
-    outputs = {key for step in steps for key in step.outputs}
-    versions = [_version(artifact) for artifact in self._pushed() if artifact.id in outputs]
+    summary = self.summary(run_id) or self._judged(steps)
     started = min(step.started for step in steps)
     ended = max(step.started + datetime.timedelta(seconds=step.seconds) for step in steps)
     return Run(
       run_id,
       started,
       (ended - started).total_seconds(),
-      _state(steps),
+      state(steps),
       _accuracy(summary),
       str(summary.get('verdict') or ''),
-      versions[-1] if versions else '',
+      self._last_version({key for step in steps for key in step.outputs}),
+      run_notes.goal(self.notes(run_id)),
+      run_notes.conclusion(self.notes(run_id)),
     )
 
   def _run_id(self, name: str) -> str:
@@ -241,22 +286,27 @@ class Record:
       version,
       tuple(steps[key] for key in sorted(steps)),
       rows,
-      _figures(self._summary(run_id) or self._judged(steps.values())),
+      _figures(self.summary(run_id) or self._judged(steps.values())),
+      self.notes(run_id),
     )
+
+  def _pushed_as(self, version: str) -> Artifact | None:
+    return next((one for one in self._pushed() if _version(one) == version), None)
+
+  def _last_version(self, outputs: Container[int]) -> str:
+    versions = [_version(artifact) for artifact in self._pushed() if artifact.id in outputs]
+    return versions[-1] if versions else ''
 
   def _pushed(self) -> list[Artifact]:
     found = map(_artifact, self._store.get_artifacts_by_type(_PUSHED))
     return sorted((one for one in found if _version(one)), key=lambda one: one.id)
-
-  def _summary(self, run_id: str) -> dict:
-    return _read_json(self._root / run_id / SUMMARY)
 
   def _judged(self, steps: Iterable[Step]) -> dict:
     """Accuracy and verdict of a run that TFX's own runner did, which writes no summary."""
     outputs = {key for step in steps for key in step.outputs}
     for artifact in map(_artifact, self._store.get_artifacts_by_type(_EVALUATION)):
       if artifact.id in outputs:
-        tree = _read_json(pathlib.Path(artifact.uri, _VERDICT))
+        tree = read_json(pathlib.Path(artifact.uri, _VERDICT))
         # What ProductionEvaluator writes is no verdict.
         if tree:
           return {
@@ -302,7 +352,13 @@ class Record:
         inputs=tuple(events[execution.id, mlmd.Event.INPUT]),
         compared=tuple(compared[execution.id]),
         outputs=tuple(events[execution.id, mlmd.Event.OUTPUT]),
+        parameters=_values(execution.properties) | _values(execution.custom_properties),
       )
+
+
+def run_root(config: Config) -> pathlib.Path:
+  """Returns where the runs of an experiment are recorded."""
+  return pathlib.Path(config.run.root or f'runs/{config.name}')
 
 
 def record(config: Config) -> Record:
@@ -311,54 +367,7 @@ def record(config: Config) -> Record:
   Raises:
     RunError: it has not run yet.
   """
-  return Record(pathlib.Path(config.run.root or f'runs/{config.name}'))
-
-
-def render_runs(runs: Iterable[Run]):
-  """Returns the list of runs as a table."""
-  import rich.table
-
-  # Without frames it fits a terminal of 80 columns.
-  table = rich.table.Table(box=None, padding=(0, 1), pad_edge=False)
-  for heading in ('run', 'started (UTC)', 's', 'state', 'accuracy', 'verdict', 'version'):
-    table.add_column(heading, overflow='fold', no_wrap=heading != 'state')
-  for run in runs:
-    table.add_row(
-      run.run_id,
-      f'{run.started:%m-%d %H:%M:%S}',
-      f'{run.seconds:.0f}',
-      run.state,
-      '' if run.accuracy is None else f'{run.accuracy:.1%}',
-      run.verdict,
-      run.version,
-    )
-  return table
-
-
-def render_lineage(lineage: Lineage):
-  """Returns what a version was made from: the facts, then every step on the way."""
-  import rich.console
-  import rich.table
-
-  # Hashes are meant to be copied: whole, however narrow the terminal is.
-  facts = rich.table.Table.grid(padding=(0, 2))
-  facts.add_column(no_wrap=True)
-  facts.add_column(overflow='fold')
-  for name, text in lineage.facts.items():
-    facts.add_row(name, text)
-  table = rich.table.Table(title='Made by', title_justify='left')
-  for heading in ('component', 'run', 'state', 'seconds', 'wrote'):
-    table.add_column(heading, overflow='fold')
-  for step in lineage.steps:
-    wrote = [
-      f'{lineage.artifacts[key].type.removeprefix("components.")} {key}'
-      for key in step.outputs
-      if key in lineage.artifacts
-    ]
-    table.add_row(
-      step.component, step.run_id, step.state.lower(), f'{step.seconds:.1f}', ', '.join(wrote)
-    )
-  return rich.console.Group(facts, table)
+  return Record(run_root(config))
 
 
 def _open(path: pathlib.Path):
@@ -380,7 +389,12 @@ def _open(path: pathlib.Path):
     raise RunError(f'{path}: expected a store that TFX wrote. Received: {error}') from error
 
 
-def _read_json(path: pathlib.Path) -> dict:
+def read_json(path: pathlib.Path) -> dict:
+  """Returns the object that a file holds; {} where there is no such file.
+
+  Raises:
+    RunError: it cannot be read.
+  """
   try:
     tree = json.loads(path.read_text(encoding='utf-8'))
   except (FileNotFoundError, NotADirectoryError):
@@ -391,12 +405,15 @@ def _read_json(path: pathlib.Path) -> dict:
 
 
 def _artifact(message) -> Artifact:
-  values = {
+  return Artifact(message.id, message.type, message.uri, _values(message.custom_properties))
+
+
+def _values(properties) -> dict[str, Any]:
+  return {
     name: getattr(value, value.WhichOneof('value'))
-    for name, value in message.custom_properties.items()
+    for name, value in properties.items()
     if value.WhichOneof('value')
   }
-  return Artifact(message.id, message.type, message.uri, values)
 
 
 def _version(pushed: Artifact) -> str:
@@ -409,8 +426,11 @@ def _verdict(blessed: object) -> str:
   return 'blessed' if blessed == 1 else 'not blessed'
 
 
-def _state(steps: Iterable[Step]) -> str:
+def state(steps: Iterable[Step]) -> str:
+  """Returns what became of a run: complete, cached, failed, unfinished or not started."""
   states = {step.state for step in steps}
+  if not states:
+    return 'not started'
   if states & {'FAILED', 'CANCELED'}:
     return 'failed'
   if not states <= set(_DONE):

@@ -1,6 +1,7 @@
 """`sightline run`: one run, from the config to a model that answered a request."""
 
 import pathlib
+import sys
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -12,6 +13,9 @@ from pipeline import (
   display,
   library_output,
   next_steps,
+  own_code,
+  provenance,
+  run_notes,
   runner,
   summary,
 )
@@ -25,17 +29,30 @@ def run(
   data_root: pathlib.Path | None,
   overrides: Sequence[str],
   ask: bool,
+  goal: str = '',
 ) -> int:
   """Runs the pipeline and prints what came out.
+
+  Args:
+    config_path: the experiment; or
+    data_root: a folder of images, for a draft.
+    overrides: of the config.
+    ask: whether the published model is asked about a test image.
+    goal: what the run is for, in a person's words.
 
   Returns:
     The exit code; see summary.exit_code.
   """
   config = _config(config_path, data_root, overrides)
+  own_code.make_importable(config, config_path)
   # The libraries print to the log file; the display keeps the terminal.
   console = _console()
   _prepare_data(config, console)
   with runner.open_run(config) as this_run:
+    this_run.goal = run_notes.tidy(goal)
+    this_run.provenance = provenance.collect(config, sys.argv)
+    # At once: a run that is killed has it, too.
+    provenance.write(this_run.provenance, this_run.folder)
     console.print(Text.assemble((config.name, 'bold'), f' run {this_run.run_id}'))
     console.print(f'library logs: {this_run.log}')
     _run(config, this_run, console)
@@ -43,6 +60,9 @@ def run(
       found = summary.collect(config, this_run)
     # Before the model is asked: what is published has a record, whatever happens then.
     summary.write(found, this_run.folder)
+    provenance.write(
+      provenance.complete(this_run.provenance, found['dataset'] or {}), this_run.folder
+    )
     if ask and found['outcome'] in summary.IN_SERVICE:
       _ask(found, this_run, console)
   _report(found, this_run, console)

@@ -16,9 +16,10 @@ import threading
 import time
 import types
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
-from pipeline import run_owner
+from models.training import energy
+from pipeline import provenance, run_notes, run_owner
 from schemas.config import Config
 from schemas.errors import ConfigError, RunError, SightlineError
 
@@ -47,11 +48,13 @@ class ComponentRun:
     outcome: done, cached or failed.
     seconds: wall time.
     execution_id: in the metadata store; None where none was registered.
+    cpu_seconds: of this process and of those that it started, user and system.
   """
 
   outcome: str
   seconds: float
   execution_id: int | None = None
+  cpu_seconds: float = 0.0
 
 
 @dataclasses.dataclass
@@ -64,6 +67,11 @@ class Run:
     log: everything that the libraries printed.
     components: by id, in the order in which they ran.
     error: why it ended early, in words; None where it did not.
+    goal: what it is for, in a person's words; empty where nobody said.
+    provenance: see provenance.collect; empty where it was not collected.
+    cpu_seconds: of all components and what is between them.
+    energy_wh: of the processor meanwhile, watt-hours.
+    energy_source: `rapl` or `estimate`; see energy.Meter.
   """
 
   run_id: str
@@ -74,6 +82,11 @@ class Run:
   seconds: float = 0.0
   error: str | None = None
   interrupted: bool = False
+  goal: str = ''
+  provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
+  cpu_seconds: float = 0.0
+  energy_wh: float = 0.0
+  energy_source: str = energy.ESTIMATE
 
 
 @contextlib.contextmanager
@@ -138,11 +151,12 @@ def execute(compiled: Callable, run: Run, listener: Listener) -> None:
     SightlineError: a component stopped for a cause that its text names.
     Exception: a defect, with its traceback in the log.
   """
-  began = time.monotonic()
+  meter = energy.Meter()
   try:
-    _quiet_libraries()
-    with _interrupts() as raise_what_was_lost:
-      _launch_all(compiled(), run, listener, raise_what_was_lost)
+    with meter:
+      _quiet_libraries()
+      with _interrupts() as raise_what_was_lost:
+        _launch_all(compiled(), run, listener, raise_what_was_lost)
   except KeyboardInterrupt:
     run.interrupted = True
     run.error = 'Interrupted. Nothing that was half done will be used; run the same command again.'
@@ -155,7 +169,8 @@ def execute(compiled: Callable, run: Run, listener: Listener) -> None:
     run.error = f'{type(error).__name__}: {_first_line(error)} (traceback in {run.log})'
     raise
   finally:
-    run.seconds = time.monotonic() - began
+    run.seconds, run.cpu_seconds = meter.seconds, meter.cpu_seconds
+    run.energy_wh, run.energy_source = meter.energy_wh, meter.source
 
 
 @contextlib.contextmanager
@@ -199,22 +214,23 @@ def _launch_all(
   )
   deployment = runner_utils.extract_local_deployment_config(compiled)
   nodes = [node.pipeline_node for node in compiled.nodes]
+  notes = {'goal': run.goal, **provenance.properties(run.provenance)}
+  run_notes.at_start(_store(deployment), nodes[0].contexts, run.run_id, notes)
   listener.planned([node.node_info.id for node in nodes])
   for node in nodes:
     raise_what_was_lost()
     name = node.node_info.id
     listener.started(name)
-    began = time.monotonic()
+    part = ComponentRun(FAILED, 0.0)
+    began, cpu_began = time.monotonic(), energy.cpu_seconds()
     try:
-      outcome, execution_id = _launch(compiled, deployment, node)
-    except BaseException:
-      run.components[name] = ComponentRun(FAILED, time.monotonic() - began)
-      listener.finished(name, FAILED, time.monotonic() - began)
-      raise
-    seconds = time.monotonic() - began
-    run.components[name] = ComponentRun(outcome, seconds, execution_id)
-    listener.finished(name, outcome, seconds)
-    if outcome == FAILED:
+      part.outcome, part.execution_id = _launch(compiled, deployment, node)
+    finally:
+      part.seconds = time.monotonic() - began
+      part.cpu_seconds = energy.cpu_seconds() - cpu_began
+      run.components[name] = part
+      listener.finished(name, part.outcome, part.seconds)
+    if part.outcome == FAILED:
       raise RunError(f'{name} could not be started; the reason is in {run.log}')
 
 
@@ -224,8 +240,7 @@ def _launch(compiled, deployment, node) -> tuple[str, int | None]:
   from tfx.orchestration.local import runner_utils
   from tfx.orchestration.portable import launcher
 
-  connection = deployment.metadata_connection_config
-  store = getattr(connection, connection.WhichOneof('connection_config'))
+  store = _store(deployment)
   name = node.node_info.id
   info = launcher.Launcher(
     pipeline_node=node,
@@ -243,6 +258,11 @@ def _launch(compiled, deployment, node) -> tuple[str, int | None]:
   outcomes = {state.CACHED: CACHED, state.COMPLETE: DONE}
   # The launcher returns, and does not raise, where it cannot resolve an input.
   return outcomes.get(execution.last_known_state, FAILED), info.execution_id
+
+
+def _store(deployment):
+  connection = deployment.metadata_connection_config
+  return getattr(connection, connection.WhichOneof('connection_config'))
 
 
 def _quiet_libraries() -> None:

@@ -12,7 +12,8 @@ from typing import Any
 from components.audit import outputs
 from components.image_example_gen import quarantine, spans
 from components.serving_validator.gate import Gate
-from pipeline import runner
+from models.training import energy as meter
+from pipeline import provenance, runner, training_summary
 from schemas.config import Config
 from schemas.errors import DataError
 
@@ -51,6 +52,8 @@ def collect(config: Config, run: runner.Run) -> dict[str, Any]:
   return {
     'name': config.name,
     'run_id': run.run_id,
+    'goal': run.goal or None,
+    'conclusions': [],
     'started': run.started.isoformat(timespec='seconds'),
     'seconds': round(run.seconds, 1),
     'outcome': _outcome(run, verdict, gates, published),
@@ -77,9 +80,19 @@ def collect(config: Config, run: runner.Run) -> dict[str, Any]:
     'audit': audit,
     'card': config.data.card.model_dump(exclude={'required'}),
     'components': {
-      name: {'outcome': part.outcome, 'seconds': round(part.seconds, 1)}
+      name: {
+        'outcome': part.outcome,
+        'seconds': round(part.seconds, 1),
+        'cpu_seconds': round(part.cpu_seconds, 1),
+      }
       for name, part in run.components.items()
     },
+    'energy': {
+      'cpu_seconds': round(run.cpu_seconds, 1),
+      'wh': round(run.energy_wh, 4),
+      'source': run.energy_source,
+    },
+    'provenance': _provenance(run, dataset),
     'answer': None,
     'answer_error': None,
     'paths': {
@@ -93,6 +106,9 @@ def collect(config: Config, run: runner.Run) -> dict[str, Any]:
       'quarantine': _uri(artifacts, 'ImageExampleGen', 'quarantine'),
       'audit': _file(artifacts, 'Audit', 'audit', outputs.PAGE),
       'curves': _file(artifacts, 'Trainer', 'model_run', 'curves.csv'),
+      'curves_png': _file(artifacts, 'Trainer', 'model_run', 'curves.png'),
+      'augmentation': _file(artifacts, 'Trainer', 'model_run', 'augmentation.png'),
+      'tensorboard': _file(artifacts, 'Trainer', 'model_run', 'tensorboard'),
     },
   }
 
@@ -111,13 +127,27 @@ def exit_code(summary: dict[str, Any]) -> int:
 
 def write(summary: dict[str, Any], folder: pathlib.Path) -> None:
   """Writes summary.json and summary.txt, each whole or not at all."""
-  for name, text in (
-    (FILE, json.dumps(summary, indent=2) + '\n'),
-    (TEXT_FILE, '\n'.join(in_words(summary)) + '\n'),
-  ):
-    draft = folder / f'.{name}'
-    draft.write_text(text, encoding='utf-8')
-    os.replace(draft, folder / name)
+  _replace(folder / FILE, json.dumps(summary, indent=2) + '\n')
+  _replace(folder / TEXT_FILE, '\n'.join(in_words(summary)) + '\n')
+
+
+def conclude(folder: pathlib.Path, conclusions: list[dict[str, str]]) -> None:
+  """Writes the conclusions of a run into the summary that it has, and the latest into its text.
+
+  The rest stays as it is: an older version of Sightline may have written it.
+  """
+  found = json.loads((folder / FILE).read_text(encoding='utf-8'))
+  _replace(folder / FILE, json.dumps({**found, 'conclusions': conclusions}, indent=2) + '\n')
+  text = folder / TEXT_FILE
+  before = text.read_text(encoding='utf-8') if text.exists() else ''
+  latest = conclusions[-1]
+  _replace(text, f'{before}conclusion {latest["text"]} ({latest["time"]})\n')
+
+
+def _replace(path: pathlib.Path, text: str) -> None:
+  draft = path.with_name(f'.{path.name}')
+  draft.write_text(text, encoding='utf-8')
+  os.replace(draft, path)
 
 
 def in_words(summary: dict[str, Any]) -> list[str]:
@@ -126,6 +156,8 @@ def in_words(summary: dict[str, Any]) -> list[str]:
     f'{summary["name"]}, run {summary["run_id"]}: {summary["outcome"]} '
     f'after {summary["seconds"]:.0f} s'
   ]
+  if summary.get('goal'):
+    lines.append(f'goal       {summary["goal"]}')
   if summary['error']:
     lines.append(summary['error'])
   if summary['accuracy']:
@@ -149,6 +181,7 @@ def in_words(summary: dict[str, Any]) -> list[str]:
       f'model      {model["parameters"]:,} parameters, {model["precision"]["policy"]} '
       f'({model["precision"]["reason"]}); {model["weights"]["reason"]}'
     )
+  lines += training_summary.in_words(model, summary['paths'])
   published = summary['published']
   if published:
     lines.append(f'version    {published["version"]} in {published["directory"]}')
@@ -162,6 +195,7 @@ def in_words(summary: dict[str, Any]) -> list[str]:
     lines.append(
       f'audit      {outputs.in_words(summary["audit"])}; the page: {summary["paths"]["audit"]}'
     )
+  lines += _energy(summary.get('energy'))
   if summary['answer_error']:
     lines.append(f'{NO_ANSWER}  {summary["answer_error"]}')
   lines += [f'DRAFT      {question}' for question in summary['open_questions']]
@@ -199,6 +233,16 @@ def _leaks(leaks: dict | None) -> list[str]:
   return [
     f'leaks      {leaks["affected"]} test images have a copy in another split; without them '
     f'accuracy {accuracy_text(leaks["accuracy_without"], "test images")}'
+  ]
+
+
+def _energy(energy: dict | None) -> list[str]:
+  if not energy:
+    return []
+  how = 'measured in' if energy['source'] == meter.RAPL else 'estimated from'
+  return [
+    f"energy     {energy['wh']:.2g} Wh (the processor's alone), {how} "
+    f'{energy["cpu_seconds"]:.0f} CPU-seconds'
   ]
 
 
@@ -264,6 +308,12 @@ def _open_questions(config: Config, dataset: dict) -> list[str]:
   return questions
 
 
+def _provenance(run: runner.Run, dataset: dict) -> dict | None:
+  if not run.provenance:
+    return None
+  return provenance.compact(provenance.complete(run.provenance, dataset))
+
+
 def _published(pushed, run: runner.Run) -> dict | None:
   if pushed is None or pushed.get_int_custom_property('pushed') != 1:
     return None
@@ -292,6 +342,7 @@ def _model(model, training: dict, gates: dict) -> dict | None:
     'compute_dtype': training.get('compute_dtype'),
     'weights': training.get('weights'),
     'stages': training.get('stages'),
+    'diagnosis': training.get('diagnosis'),
   }
 
 

@@ -1,16 +1,18 @@
 """Finds the backbone weights that model.weights names."""
 
+import hashlib
 import json
 import pathlib
 
+from models import bundled_weights
 from schemas.config import Config
 from schemas.errors import WeightsError
 
-_WORDS = ('auto', 'imagenet', 'none')
+_WORDS = ('auto', 'imagenet', 'bundled', 'none')
 
 
 def resolve(config: Config) -> str:
-  """Returns `auto`, `imagenet`, `none`, or the absolute path of a weights file.
+  """Returns `auto`, `imagenet`, `bundled`, `none`, or the absolute path of a weights file.
 
   Anything else in model.weights is the absolute path of a .weights.h5 file or the id of an
   earlier run, below this experiment's root or that of one beside it.
@@ -39,6 +41,19 @@ def resolve(config: Config) -> str:
     f'model.weights: expected one of {", ".join(_WORDS)}, a .weights.h5 file, or the id of a '
     f'run below {root.parent}. Received: {wanted}. List the runs with: sightline runs list'
   )
+
+
+def sha256(config: Config, found: str) -> str:
+  """Returns the sha256 of the file that `resolve` found; empty where none is on this machine.
+
+  Of `auto` and `bundled` that of the package's own file, which `auto` may come to.
+  """
+  if found in ('auto', 'bundled'):
+    of_package = bundled_weights.find(config.model.build_fn or config.model.backbone)
+    return of_package.sha256 if of_package else ''
+  if found in _WORDS:
+    return ''
+  return hashlib.sha256(pathlib.Path(found).read_bytes()).hexdigest()
 
 
 def _of_run(summary: pathlib.Path) -> str:

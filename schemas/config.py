@@ -4,6 +4,7 @@ Each field's description is its documentation; `sightline init` writes it as a
 comment. Reading, overriding and error texts are in schemas/loader.py.
 """
 
+import difflib
 import pathlib
 from typing import Annotated, Any, Literal
 
@@ -184,7 +185,9 @@ class AugmentConfig(Node):
   rand_augment: Annotated[int, Field(ge=0, le=10)] = Field(
     0, description="operations of Keras' RandAugment an image; 0: none"
   )
-  rand_magnitude: Fraction = Field(0.3, description='their strength')
+  rand_magnitude: Fraction = Field(
+    0.3, description='their strength, as a share of the largest: 0.3 turns by up to 108 degrees'
+  )
   mixup: Annotated[float, Field(ge=0)] = Field(
     0.0, description='alpha of MixUp, 0.2 is usual; 0: none'
   )
@@ -197,6 +200,17 @@ class AugmentConfig(Node):
   reasons: dict[str, str] = Field(
     {}, description='why each change keeps the class: shift, rotation, ...'
   )
+
+  @pydantic.field_validator('reasons')
+  @classmethod
+  def _reasons_are_of_changes(cls, reasons: dict[str, str]) -> dict[str, str]:
+    known = sorted(set(cls.model_fields) - {'reasons'})
+    for name in reasons:
+      if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f' Did you mean {near[0]}?' if near else ''
+        raise ValueError(f'unknown key {name}.{hint} Known: {", ".join(known)}')
+    return reasons
 
 
 class StageConfig(Node):
@@ -286,8 +300,8 @@ class TrainConfig(Node):
   deterministic: bool = Field(
     True, description='the same seed gives the same weights, bit for bit, on the same machine'
   )
-  checkpoint_steps: Annotated[int, Field(ge=1)] = Field(
-    100, description='batches between two checkpoints; one is written after each epoch, too'
+  checkpoint_seconds: Annotated[float, Field(ge=0)] = Field(
+    30.0, description='at most so much work is lost by a kill; 0: a checkpoint after every batch'
   )
   checks: bool = Field(
     True, description='before the first epoch: shapes, memory, loss, gradients, a tiny batch'

@@ -1,23 +1,44 @@
 """Trains a classifier from records: the run_fn of TFX's Trainer, and what it calls."""
 
+import contextlib
 import dataclasses
+import hashlib
 import json
 import logging
 import pathlib
 import time
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import keras
-import numpy as np
+import tensorflow as tf
 import tensorflow_transform as tft
+from tensorflow.python.framework import config as tf_config
 
 from models import classifier, export, pretrained, records
-from models.training import callbacks, input_pipeline, precision, stages
+from models.training import (
+  checkpoints,
+  diagnosis,
+  energy,
+  optimizers,
+  precision,
+  preflight,
+  preview,
+  rate_finder,
+  schedules,
+  stages,
+)
 from models.training.data import TrainingData
-from schemas.config import Config
-from schemas.errors import TrainingError
+from models.training.loop import Loop
+from models.training.progress import Progress
+from schemas.config import Config, StageConfig
 
-CURVES_FILE = 'curves.csv'
 RECORD_FILE = 'training.json'
+PREVIEW_FILE = 'augmentation.png'
+RATES_FILE = 'rates'
+CHECKPOINTS = 'checkpoints'
+# Named in the notes about what precedes the stages.
+_BEFORE = 'checks'
 
 _log = logging.getLogger(__name__)
 
@@ -27,10 +48,12 @@ def run_fn(fn_args) -> None:
 
   Reads from `fn_args`: train_files and eval_files (patterns of records),
   transform_output, serving_model_dir, model_run_dir, and custom_config with
-  `config` (a Config as JSON), `run_id` and `weights` (what model.weights was
-  resolved to).
+  `config` (a Config as JSON), `run_id`, `weights` (what model.weights was resolved to),
+  `state_dir` (outlives the run: checkpoints lie there) and whatever else must be the
+  same for a checkpoint to fit.
   """
-  config = Config.model_validate_json(fn_args.custom_config['config'])
+  given = fn_args.custom_config
+  config = Config.model_validate_json(given['config'])
   transform = tft.TFTransformOutput(fn_args.transform_output)
   data = TrainingData(
     train=records.record_files(fn_args.train_files),
@@ -38,7 +61,9 @@ def run_fn(fn_args) -> None:
     transform=transform,
   )
   run_folder = pathlib.Path(fn_args.model_run_dir)
-  trained = train(config, data, fn_args.custom_config['weights'], run_folder)
+  state = pathlib.Path(given.get('state_dir') or run_folder)
+  kept = checkpoints.Checkpoints(state / CHECKPOINTS / fingerprint(given, data))
+  trained = train(config, data, given['weights'], run_folder, kept)
   export.export(
     trained.model,
     data.transform,
@@ -46,8 +71,16 @@ def run_fn(fn_args) -> None:
     config,
     data.labels,
     pathlib.Path(fn_args.serving_model_dir),
-    fn_args.custom_config.get('run_id', ''),
+    given.get('run_id', ''),
   )
+  kept.remove()
+
+
+def fingerprint(given: Mapping[str, Any], data: TrainingData) -> str:
+  """Returns what a checkpoint must have in common with a training that goes on from it."""
+  same = {name: value for name, value in given.items() if name not in ('run_id', 'state_dir')}
+  text = json.dumps({**same, 'data': data.sha256}, sort_keys=True)
+  return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,146 +91,179 @@ class Trained:
   record: dict
 
 
-def train(config: Config, data: TrainingData, weights: str, run_folder: pathlib.Path) -> Trained:
+def train(
+  config: Config,
+  data: TrainingData,
+  weights: str,
+  run_folder: pathlib.Path,
+  kept: checkpoints.Checkpoints | None = None,
+) -> Trained:
   """Runs every stage and restores the best weights.
 
   Args:
     config: image, augment, model and train are read.
     data: records and the transform graph.
-    weights: `auto`, `imagenet`, `none` or a file.
-    run_folder: receives curves.csv, training.json and the backbone's weights.
+    weights: `auto`, `imagenet`, `bundled`, `none` or a file.
+    run_folder: receives the curves, training.json and the backbone's weights.
+    kept: checkpoints of this very training; where there are some, it goes on from the
+      last. By default they are kept in run_folder.
 
   Returns:
     The model under float32, and the record that training.json holds.
 
   Raises:
-    TrainingError: the data cannot train this network, or the loss is not finite.
+    TrainingError: the data cannot train this network, the loss is not finite, or a
+      checkpoint cannot be written.
     WeightsError: the weights that were asked for are not to be had.
   """
-  began = time.monotonic()
   run_folder.mkdir(parents=True, exist_ok=True)
+  kept = kept or checkpoints.Checkpoints(run_folder / CHECKPOINTS)
   keras.utils.set_random_seed(config.train.seed)
-  chosen = precision.choose(config.train.precision)
+  with energy.Meter() as meter, _reproducible(config.train.deterministic):
+    resumed = kept.latest()
+    trained = _train(config, data, weights, run_folder, kept, resumed)
+  record = trained.record | {
+    'seconds': round(meter.seconds, 1),
+    'cpu_seconds': round(meter.cpu_seconds, 1),
+    'energy': {'wh': meter.energy_wh, 'source': meter.source},
+    'resumed_from': None if resumed is None else resumed.path.name,
+  }
+  (run_folder / RECORD_FILE).write_text(json.dumps(record, indent=2) + '\n', encoding='utf-8')
+  return Trained(trained.model, record)
+
+
+def _train(
+  config: Config,
+  data: TrainingData,
+  weights: str,
+  run_folder: pathlib.Path,
+  kept: checkpoints.Checkpoints,
+  resumed: checkpoints.Checkpoint | None,
+) -> Trained:
   mean, variance = data.pixel_statistics()
   classes = len(data.labels)
+  facts: dict[str, Any] = dict(resumed.meta['facts']) if resumed else {}
+  steps = data.train.steps(config.train.batch_size) * config.train.epochs
+  chosen = (
+    precision.Precision(**facts['precision'])
+    if resumed
+    else precision.choose(config, classes, steps)
+  )
   previous = keras.config.dtype_policy()
   keras.config.set_dtype_policy(chosen.policy)
   try:
     model = classifier.build(config.model, config.image, classes, mean, variance)
     loaded = pretrained.load(model.get_layer('backbone'), config.model.backbone, weights)
-    planned = stages.plan(config.train, loaded.knows_something)
+    plan = stages.plan(config.train, loaded.knows_something)
     _log.info('%s; precision %s (%s)', loaded.reason, chosen.policy, chosen.reason)
-    check_before_training(model, config, data)
-    best = callbacks.BestWeights(config.train.early_stopping_patience)
-    stage_records = []
-    for stage in planned:
-      stage_records.append(_run_stage(model, stage, config, data, best, run_folder))
-    best.restore(model)
+    facts['precision'] = dataclasses.asdict(chosen)
+    loop = Loop(model, config, data, kept, run_folder)
+    if not resumed:
+      facts |= _look(model, loop, config, data, plan, run_folder)
+    position = loop.run(_at_found_rate(plan, facts), facts, resumed)
   finally:
     keras.config.set_dtype_policy(previous)
   pretrained.save(model.get_layer('backbone'), config.model.backbone, run_folder)
+  findings = diagnosis.diagnose(position.rows, config.train.early_stopping_patience, classes)
   record = {
     'labels': data.labels,
     'train_images': data.train.count,
     'parameters': model.count_params(),
-    'precision': dataclasses.asdict(chosen),
     'compute_dtype': model.get_layer('backbone').compute_dtype,
     'weights': dataclasses.asdict(loaded),
     'pixel_mean': [float(value) for value in mean],
     'pixel_variance': [float(value) for value in variance],
-    'stages': stage_records,
-    'best_epoch': best.best_epoch,
-    'best_val_loss': best.best_loss,
-    'seconds': round(time.monotonic() - began, 1),
+    'seed': config.train.seed,
+    'deterministic': config.train.deterministic,
+    **facts,
+    'stages': position.records,
+    'best_epoch': position.best_epoch,
+    'best_val_loss': position.best_loss,
+    'diagnosis': [dataclasses.asdict(finding) for finding in findings],
   }
-  (run_folder / RECORD_FILE).write_text(json.dumps(record, indent=2) + '\n', encoding='utf-8')
-  rebuilt = classifier.rebuild_in_float32(
-    model, config.model, config.image, classes, mean, variance
-  )
-  return Trained(rebuilt, record)
-
-
-def check_before_training(model: keras.Model, config: Config, data: TrainingData) -> None:
-  """Raises TrainingError, within seconds, for what would waste a training."""
-  classes = len(data.labels)
-  batch = next(iter(records.read_records(data.train.files).batch(config.train.batch_size)))
-  _, label_ids = data.parse_batch(batch)
-  ids = label_ids.numpy()
-  if ids.min() < 0 or ids.max() >= classes:
-    raise TrainingError(
-      f'label ids of train: expected 0 to {classes - 1}, for {classes} labels. '
-      f'Received: {ids.min()} to {ids.max()}. Run Transform again on this data.'
+  if chosen.policy != 'float32':
+    model = classifier.rebuild_in_float32(
+      model, config.model, config.image, classes, mean, variance
     )
-  if model.output_shape[-1] != classes:
-    raise TrainingError(
-      f'the network has {model.output_shape[-1]} outputs. Expected: {classes}, one a label.'
-    )
-  pixels = next(
-    iter(input_pipeline.batches(data.train, data.parse_batch, config.image, classes, 2))
-  )[0]
-  logits = np.asarray(model(pixels, training=False))
-  if not np.isfinite(logits).all():
-    raise TrainingError(
-      'the untrained network answers with values that are not finite. '
-      'Look at the pixel statistics and, with weights of your own, at the weights.'
-    )
+  return Trained(model, record)
 
 
-def _run_stage(
+def _look(
   model: keras.Model,
-  stage,
+  loop: Loop,
   config: Config,
   data: TrainingData,
-  best: callbacks.BestWeights,
+  plan: tuple[StageConfig, ...],
   run_folder: pathlib.Path,
-) -> dict:
-  classes = len(data.labels)
-  steps_per_epoch = data.train.steps(config.train.batch_size)
-  stages.apply(model, stage)
-  model.compile(
-    optimizer=stages.optimizer(config.train, stage, steps_per_epoch * stage.epochs),
-    loss=keras.losses.CategoricalCrossentropy(
-      from_logits=True, label_smoothing=config.train.label_smoothing
-    ),
-    metrics=[keras.metrics.CategoricalAccuracy(name='accuracy')],
-  )
-  began = time.monotonic()
-  history = model.fit(
-    input_pipeline.training_batches(
-      data.train,
-      data.parse_batch,
-      config.image,
-      config.augment,
-      classes,
-      config.train.batch_size,
-      config.train.seed,
-    ),
-    validation_data=input_pipeline.batches(
-      data.val, data.parse_batch, config.image, classes, config.train.batch_size
-    ),
-    epochs=stage.epochs,
-    verbose=0,
-    callbacks=[
-      callbacks.Curves(run_folder / CURVES_FILE, stage, _epochs_so_far(run_folder)),
-      callbacks.Progress(stage, steps_per_epoch),
-      keras.callbacks.TerminateOnNaN(),
-      best,
-    ],
-  ).history
-  if not np.isfinite(history['loss'][-1]):
-    raise TrainingError(
-      f'stage {stage.name}: the loss is not finite in epoch {len(history["loss"])}. '
-      'Next: a lower train.learning_rate, or train.precision: float32.'
+) -> dict[str, Any]:
+  """Looks at network and data before the first epoch; returns what is to be recorded."""
+  progress = Progress(_BEFORE, 1, 1, config.train.batch_size)
+  pixels, labels = (part.numpy() for part in next(iter(loop.plain_batches())))
+  preview.write(config, pixels, labels, data.labels, run_folder / PREVIEW_FILE, config.train.seed)
+  facts: dict[str, Any] = {'augmentation': preview.changes(config.augment)}
+  checks = [found for found in [preflight.directions(config)] if found]
+  if config.train.checks:
+    began = time.monotonic()
+    checks += preflight.check(
+      model,
+      loop.loss,
+      loop.first_plain_batch,
+      config,
+      data.labels,
+      data.train.count,
+      data.label_ids,
     )
-  return {
-    **stage.model_dump(),
-    'epochs_run': len(history['loss']),
-    'accuracy': history['accuracy'][-1],
-    'val_accuracy': history['val_accuracy'][-1],
-    'seconds': round(time.monotonic() - began, 1),
-  }
+    progress.note(
+      f'{len(checks)} checks before the first epoch in {time.monotonic() - began:.1f} s'
+    )
+  for found in checks:
+    if not found.ok:
+      progress.note(f'{found.name}: {found.text}')
+  facts['checks'] = [dataclasses.asdict(found) for found in checks]
+  if config.train.find_rate != 'off':
+    facts['rate_finder'] = _find_rate(model, loop, config, plan[0], run_folder)
+    progress.note(f'learning rate: {facts["rate_finder"]["reason"]}')
+  return facts
 
 
-def _epochs_so_far(run_folder: pathlib.Path) -> int:
-  path = run_folder / CURVES_FILE
-  return max(len(path.read_text(encoding='utf-8').splitlines()) - 1, 0) if path.exists() else 0
+def _find_rate(
+  model: keras.Model, loop: Loop, config: Config, stage: StageConfig, run_folder: pathlib.Path
+) -> dict[str, Any]:
+  stages.apply(model, stage)
+
+  def optimizer() -> keras.optimizers.Optimizer:
+    constant = config.train.model_copy(update={'schedule': 'constant', 'warmup_fraction': 0.0})
+    return optimizers.build(constant, stage, schedules.build(constant, stage, 1), model)
+
+  curve = rate_finder.find(model, loop.loss, optimizer, loop.first_batches())
+  rate_finder.write_csv(curve, run_folder / f'{RATES_FILE}.csv')
+  rate_finder.write_png(curve, run_folder / f'{RATES_FILE}.png')
+  used = config.train.find_rate == 'use' and curve.suggestion is not None
+  return {'suggestion': curve.suggestion, 'reason': curve.reason, 'used': used}
+
+
+def _at_found_rate(
+  plan: tuple[StageConfig, ...], facts: Mapping[str, Any]
+) -> tuple[StageConfig, ...]:
+  """Scales every stage's rate as the suggestion scales that of the first."""
+  found = facts.get('rate_finder')
+  if not found or not found['used']:
+    return plan
+  factor = found['suggestion'] / plan[0].learning_rate
+  return tuple(
+    stage.model_copy(update={'learning_rate': stage.learning_rate * factor}) for stage in plan
+  )
+
+
+@contextlib.contextmanager
+def _reproducible(wanted: bool) -> Iterator[None]:
+  """Lets TensorFlow choose operations that give the same bits each time."""
+  if not wanted or tf_config.is_op_determinism_enabled():
+    yield
+    return
+  tf.config.experimental.enable_op_determinism()
+  try:
+    yield
+  finally:
+    # Other components of the run draw without a seed, which it forbids.
+    tf_config.disable_op_determinism()

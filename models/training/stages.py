@@ -1,14 +1,23 @@
-"""Which part of the network learns, when, and at which rate."""
+"""Which part of the network learns, and when: the stages and the blocks."""
 
-import math
+import dataclasses
+import re
+from collections.abc import Iterator
 
 import keras
 
 from models import backbones
 from schemas.config import StageConfig, TrainConfig
+from schemas.errors import ConfigError
 
 # Fine-tuning at the rate of a new head would undo what the weights know.
 UNFROZEN_RATE_FACTOR = 0.1
+
+BACKBONE_LAYER = 'backbone'
+HEAD = 'head'
+STEM = 'stem'
+# block2a_expand_conv (EfficientNet), conv4_block6_2_bn (ResNet), block_3_project.
+BLOCK_NAME = re.compile(r'((?:[a-z]+\d+_)?block_?\d+[a-z]*)_')
 
 
 def plan(train: TrainConfig, weights_know_something: bool) -> tuple[StageConfig, ...]:
@@ -49,53 +58,115 @@ def plan(train: TrainConfig, weights_know_something: bool) -> tuple[StageConfig,
 
 
 def apply(model: keras.Model, stage: StageConfig) -> None:
-  """Sets what is trainable. The model has to be compiled again afterwards."""
+  """Sets what is trainable. An optimizer has to be built anew afterwards.
+
+  With trainable `blocks`, the last stage.blocks blocks of the backbone learn beside
+  the head. BatchNorm in what does not learn runs in inference mode.
+
+  Raises:
+    ConfigError: for more blocks than the backbone has.
+  """
   backbone = model.get_layer('backbone')
-  backbone.trainable = stage.trainable == 'all'
-  if stage.trainable == 'all':
-    for layer in backbones.batch_norms(backbone):
-      # A BatchNormalization that is not trainable also runs in inference mode.
-      layer.trainable = stage.batch_norm == 'train'
+  backbone.trainable = stage.trainable != 'head'
+  if stage.trainable == 'head':
+    return
+  for layer in backbones.batch_norms(backbone):
+    # A BatchNormalization that is not trainable also runs in inference mode.
+    layer.trainable = stage.batch_norm == 'train'
+  if stage.trainable == 'blocks':
+    _freeze_all_but_last(model, stage)
 
 
-@keras.saving.register_keras_serializable('sightline')
-class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
-  """A linear rise to the peak, then half a cosine down to 0, step by step.
+def _freeze_all_but_last(model: keras.Model, stage: StageConfig) -> None:
+  parts = blocks(model)
+  learning = stage.blocks or 0
+  if learning >= len(parts):
+    names = ', '.join(part.name for part in parts[1:])
+    raise ConfigError(
+      f'stage {stage.name}: blocks: expected at most {len(parts) - 1}, from the last: {names}. '
+      f'Received: {learning}. Next: fewer, or trainable: all.'
+    )
+  for part in parts[learning + 1 :]:
+    for layer in part.layers:
+      layer.trainable = False
 
-  With w warm-up steps of n: peak * (step + 1) / w below w, and from there
-  peak * (1 + cos(pi * (step - w) / (n - w))) / 2. (Loshchilov & Hutter, 2017.)
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+  """A part of the network that learns at one rate.
+
+  Attributes:
+    name: `head`, or the prefix that the names of its layers share, such as
+      `block6a` or `conv5_block3`; `stem` before the first of these.
+    layers: those with weights that can learn, from the input on.
   """
 
-  def __init__(self, peak: float, steps: int, warmup_steps: int):
-    super().__init__()
-    self.peak = peak
-    self.steps = steps
-    self.warmup_steps = warmup_steps
-
-  def __call__(self, step):
-    step = keras.ops.cast(step, 'float32')
-    rising = self.peak * (step + 1.0) / max(self.warmup_steps, 1)
-    falling_steps = max(self.steps - self.warmup_steps, 1)
-    progress = keras.ops.clip((step - self.warmup_steps) / falling_steps, 0.0, 1.0)
-    falling = self.peak * 0.5 * (1.0 + keras.ops.cos(math.pi * progress))
-    return keras.ops.where(step < self.warmup_steps, rising, falling)
-
-  def get_config(self) -> dict:
-    return {'peak': self.peak, 'steps': self.steps, 'warmup_steps': self.warmup_steps}
+  name: str
+  layers: tuple[keras.Layer, ...]
 
 
-def optimizer(train: TrainConfig, stage: StageConfig, steps: int) -> keras.optimizers.Optimizer:
-  """Returns AdamW or SGD with warm-up and cosine over `steps`.
+def blocks(model: keras.Model) -> tuple[Block, ...]:
+  """Returns the blocks of a classifier, counted from the head: 0 is the head.
 
-  Weight decay is decoupled from the gradient (Loshchilov & Hutter, 2019) and
-  skips biases and BatchNorm.
+  The residual blocks of the backbone are told apart by the names of their layers,
+  those of a nested model too. What comes after the last of them (EfficientNet's
+  `top_conv`, ResNetV2's `post_bn`) belongs to it. In a backbone that names no blocks,
+  each layer with weights is one, together with the normalisation that follows it.
+  A model without a layer named `backbone` is all head.
   """
-  schedule = WarmupCosine(stage.learning_rate, steps, int(steps * train.warmup_fraction))
-  common = {'weight_decay': train.weight_decay, 'global_clipnorm': train.clip_norm}
-  made = (
-    keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True, **common)
-    if train.optimizer == 'sgd'
-    else keras.optimizers.AdamW(schedule, **common)
+  head: list[keras.Layer] = []
+  body: list[keras.Layer] = []
+  for layer in model.layers:
+    if layer.name == BACKBONE_LAYER:
+      body = [inner for inner in _in_order(layer) if inner.weights and not _holds_statistics(inner)]
+    elif layer.weights:
+      head.append(layer)
+  named = any(BLOCK_NAME.match(layer.name) for layer in body)
+  groups: dict[str, list[keras.Layer]] = {}
+  current = STEM
+  for layer in body:
+    current = _block_name(layer, current) if named else _own_name(layer, current)
+    groups.setdefault(current, []).append(layer)
+  backwards = [Block(name, tuple(layers)) for name, layers in reversed(groups.items())]
+  return (Block(HEAD, tuple(head)), *backwards)
+
+
+def _block_name(layer: keras.Layer, current: str) -> str:
+  found = BLOCK_NAME.match(layer.name)
+  return found.group(1) if found else current
+
+
+def _own_name(layer: keras.Layer, current: str) -> str:
+  kinds = (
+    keras.layers.BatchNormalization,
+    keras.layers.GroupNormalization,
+    keras.layers.LayerNormalization,
   )
-  made.exclude_from_weight_decay(var_names=['bias', 'gamma', 'beta'])
-  return made
+  return current if isinstance(layer, kinds) else layer.name
+
+
+def _holds_statistics(layer: keras.Layer) -> bool:
+  """Tells the layer that normalises pixels: its weights are the data's, and never learn."""
+  return isinstance(layer, keras.layers.Normalization)
+
+
+def _in_order(layer: keras.Layer) -> Iterator[keras.Layer]:
+  """Yields the layers of a model, of models within it too, from the input on."""
+  inside = layer.layers if isinstance(layer, keras.Model) else []
+  held = {id(weight) for inner in inside for weight in inner.weights}
+  # A model class of a user's own may hold weights that are in none of its layers.
+  if not inside or any(id(weight) not in held for weight in layer.weights):
+    yield layer
+    return
+  for inner in inside:
+    yield from _in_order(inner)
+
+
+def block_of(model: keras.Model) -> dict[str, int]:
+  """Returns the number of the block of each trainable variable, by its path."""
+  return {
+    variable.path: number
+    for number, part in enumerate(blocks(model))
+    for layer in part.layers
+    for variable in layer.trainable_variables
+  }

@@ -50,6 +50,7 @@ def analyze(train: list[tuple[bytes, str]], folder: pathlib.Path, size: int):
 
   from models import preprocessing
   from schemas import features
+  from schemas.config import ImageConfig
 
   metadata = dataset_metadata.DatasetMetadata(
     schema_utils.schema_from_feature_spec(
@@ -60,11 +61,11 @@ def analyze(train: list[tuple[bytes, str]], folder: pathlib.Path, size: int):
     )
   )
   rows = [{features.IMAGE: image, features.LABEL: label} for image, label in train]
-  sizes = {'height': size, 'width': size}
+  settings = {'image': ImageConfig(height=size, width=size).model_dump_json()}
   with beam.Pipeline('apache_beam.runners.portability.fn_api_runner.FnApiRunner') as pipeline:
     with tft_beam.Context(temp_dir=str(folder / 'tmp')):
       transform_fn = (pipeline | beam.Create(rows), metadata) | tft_beam.AnalyzeDataset(
-        lambda inputs: preprocessing.preprocessing_fn(inputs, sizes)
+        lambda inputs: preprocessing.preprocessing_fn(inputs, settings)
       )
       transform_fn | tft_beam.WriteTransformFn(str(folder / 'transform'))
   # TFX's Transform writes it; without it there is no raw feature spec.

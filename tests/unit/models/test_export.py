@@ -119,11 +119,11 @@ def test_raw_bytes_and_examples_get_the_same_answer(answers):
   assert default['label'] == examples['label']
 
 
-def test_the_answer_is_that_of_the_model_on_the_decoded_pixels(answers, exported, images):
+def test_the_answer_is_that_of_the_model_on_the_decoded_pixels(answers, exported, config, images):
   import tensorflow as tf
 
   model, _ = exported
-  pixels = decoder.decode_batch(tf.constant([image for image, _ in images['val']]), 32, 32)
+  pixels = decoder.decode_batch(tf.constant([image for image, _ in images['val']]), config.image)
   expected = tf.nn.softmax(model(pixels, training=False)).numpy()
   np.testing.assert_allclose(answers['serving_default']['probabilities'], expected, atol=1e-5)
   assert answers['serving_default']['class_id'] == expected.argmax(axis=1).tolist()
@@ -139,7 +139,12 @@ def test_the_identity_names_run_labels_and_weights(exported, training_data):
   identity = weights_hash.read_identity(folder)
   assert identity['run_id'] == 'run-1'
   assert identity['labels'] == training_data.labels
-  assert identity['config']['image'] == {'height': 32, 'width': 32}
+  assert identity['config']['image'] == {
+    'height': 32,
+    'width': 32,
+    'fit': 'squash',
+    'crop_fraction': 1.0,
+  }
   assert identity['weights_sha256'] == weights_hash.weights_sha256(folder)
 
 

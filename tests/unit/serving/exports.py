@@ -11,9 +11,11 @@ from PIL import Image
 
 from models import decoder
 from schemas import features, signatures
+from schemas.config import ImageConfig
 from schemas.weights_hash import weights_sha256
 
 SIDE = 8
+IMAGE = ImageConfig(height=SIDE, width=SIDE)
 LABELS = ('blue', 'green', 'red')
 
 
@@ -58,7 +60,7 @@ def write_image_model(path: pathlib.Path, seed: int = 0, without: str = '') -> p
   labels = tf.constant(LABELS)
 
   def answer(image_bytes):
-    probabilities = model(decoder.decode_batch(image_bytes, SIDE, SIDE), training=False)
+    probabilities = model(decoder.decode_batch(image_bytes, IMAGE), training=False)
     class_id = tf.argmax(probabilities, axis=1)
     return {
       signatures.PROBABILITIES: probabilities,
@@ -124,7 +126,7 @@ def write_unservable_model(path: pathlib.Path) -> pathlib.Path:
 
   @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name=signatures.IMAGE_BYTES)])
   def answer(image_bytes):
-    return {signatures.PROBABILITIES: model(decoder.decode_batch(image_bytes, SIDE, SIDE))}
+    return {signatures.PROBABILITIES: model(decoder.decode_batch(image_bytes, IMAGE))}
 
   tf.saved_model.save(model, str(path), signatures={signatures.SERVING_DEFAULT: answer})
   return path

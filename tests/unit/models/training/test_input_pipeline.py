@@ -8,20 +8,34 @@ import tensorflow as tf
 
 from models import decoder, records
 from models.training import input_pipeline
+from models.training.data import TrainingData
 from schemas.config import AugmentConfig, ImageConfig
 from schemas.errors import TrainingError
 
 IMAGE = ImageConfig(height=32, width=32)
 
 
-def training_batches(data, seed=0):
-  return input_pipeline.training_batches(
-    data.train, data.parse_batch, IMAGE, AugmentConfig(), 3, 16, seed
+@pytest.fixture(scope='module')
+def decoding(training_data):
+  return input_pipeline.Decoding(training_data.parse_batch, IMAGE, 3)
+
+
+def order(data, seed=0, sampling='none', batch_size=16):
+  return input_pipeline.Order(data.train, data.label_ids, 3, batch_size, seed, sampling)
+
+
+def training_batches(data, decoding, seed=0, **options):
+  return input_pipeline.TrainingBatches(
+    order(data, seed, **options), decoding, IMAGE, AugmentConfig()
   )
 
 
-def test_validation_keeps_file_order_and_gives_equal_batches_twice(training_data, images):
-  batches = input_pipeline.batches(training_data.val, training_data.parse_batch, IMAGE, 3, 5)
+def pixels_of(batches):
+  return [pixels.numpy() for pixels, _ in batches]
+
+
+def test_validation_keeps_file_order_and_gives_equal_batches_twice(training_data, decoding, images):
+  batches = input_pipeline.batches(training_data.val, decoding, 5)
   one, two = ([tuple(part.numpy() for part in batch) for batch in batches] for _ in range(2))
   for (pixels, labels), (again, labels_again) in zip(one, two, strict=True):
     np.testing.assert_array_equal(pixels, again)
@@ -29,31 +43,92 @@ def test_validation_keeps_file_order_and_gives_equal_batches_twice(training_data
   ids = np.concatenate([labels.argmax(axis=1) for _, labels in one])
   assert [training_data.labels[i] for i in ids] == [label for _, label in images['val']]
   np.testing.assert_array_equal(
-    one[0][0][0], decoder.decode_and_resize(images['val'][0][0], 32, 32).numpy()
+    one[0][0][0], decoder.decode_and_resize(images['val'][0][0], IMAGE).numpy()
   )
 
 
-def test_two_epochs_of_training_differ(training_data):
-  batches = training_batches(training_data)
-  one, two = (next(iter(batches))[0].numpy() for _ in range(2))
+def test_two_epochs_of_training_differ(training_data, decoding):
+  batches = training_batches(training_data, decoding)
+  one, two = (next(iter(batches.epoch(number)))[0].numpy() for number in range(2))
   assert one.shape == two.shape == (16, 32, 32, 3)
   assert not np.array_equal(one, two)
 
 
-def test_the_same_seed_gives_the_same_two_epochs(training_data):
-  def epochs():
-    batches = training_batches(training_data, seed=7)
-    return [batch[0].numpy() for _ in range(2) for batch in batches]
+def test_the_same_seed_and_epoch_give_the_same_batches_and_another_seed_others(
+  training_data, decoding
+):
+  one, two, other = (
+    pixels_of(training_batches(training_data, decoding, seed=seed).epoch(4)) for seed in (7, 7, 8)
+  )
+  for first, second in zip(one, two, strict=True):
+    np.testing.assert_array_equal(first, second)
+  assert not np.array_equal(one[0], other[0])
 
-  for one, two in zip(epochs(), epochs(), strict=True):
-    np.testing.assert_array_equal(one, two)
+
+def test_an_epoch_that_is_entered_in_its_middle_goes_on_with_the_same_batches(
+  training_data, decoding
+):
+  batches = training_batches(training_data, decoding)
+  whole, rest = pixels_of(batches.epoch(2)), pixels_of(batches.epoch(2, skip=1))
+  assert (len(whole), len(rest)) == (3, 2)
+  for first, second in zip(whole[1:], rest, strict=True):
+    np.testing.assert_array_equal(first, second)
 
 
-def test_an_epoch_holds_every_training_image_once(training_data, images):
-  labels = np.concatenate([labels.numpy() for _, labels in training_batches(training_data)])
+def test_an_epoch_holds_every_training_image_once(training_data, decoding, images):
+  epoch = training_batches(training_data, decoding).epoch(0)
+  labels = np.concatenate([labels.numpy() for _, labels in epoch])
   assert len(labels) == len(images['train'])
   counts = dict(zip(training_data.labels, labels.sum(axis=0), strict=True))
   assert counts == {'blue': 16, 'green': 16, 'red': 16}
+
+
+def test_label_ids_are_those_of_the_files(training_data, images):
+  named = [training_data.labels[i] for i in training_data.label_ids]
+  assert named == [label for _, label in images['train']]
+
+
+def test_the_data_hash_changes_with_a_record(training_data, tmp_path):
+  (file,) = training_data.train.files
+  other = tmp_path / 'train.tfrecord'
+  content = list(records.read_records([file]).as_numpy_iterator())
+  with tf.io.TFRecordWriter(str(other)) as writer:
+    for record in reversed(content):
+      writer.write(record)
+
+  def sha256(train):
+    return TrainingData(train, training_data.val.files, training_data.transform).sha256
+
+  assert sha256([file]) == training_data.sha256
+  assert sha256([str(other)]) != training_data.sha256
+
+
+@pytest.mark.parametrize(('sampling', 'count'), [('oversample', 10), ('undersample', 2)])
+def test_resampled_epochs_show_each_class_as_often(tmp_path, sampling, count):
+  # 10, 5 and 2 records; each class appears as often as the largest, or the smallest.
+  ids = np.repeat([0, 1, 2], [10, 5, 2])
+  resampled = input_pipeline.Order(
+    records.Records(('x',), len(ids), 100), ids, 3, 4, seed=3, sampling=sampling
+  )
+  values = tf.data.Dataset.from_tensor_slices(np.arange(len(ids)))
+  shown = [
+    np.concatenate([batch.numpy() for batch, _ in resampled.arrange(values, epoch)])
+    for epoch in (0, 1)
+  ]
+  for epoch in shown:
+    np.testing.assert_array_equal(np.bincount(ids[epoch], minlength=3), [count] * 3)
+  assert not np.array_equal(*shown)
+  assert resampled.steps() == -(-3 * count // 4)
+
+
+def test_kept_copies_are_in_file_order_and_differ(training_data, decoding, images):
+  batches = training_batches(training_data, decoding)
+  for copy in (0, 1):
+    labels = np.concatenate([labels.numpy() for _, labels in batches.in_file_order(copy)])
+    named = [training_data.labels[i] for i in labels.argmax(axis=1)]
+    assert named == [label for _, label in images['train']]
+  first, second = (next(iter(batches.in_file_order(copy)))[0].numpy() for copy in (0, 1))
+  assert not np.array_equal(first, second)
 
 
 def test_the_files_are_counted_and_weighed(training_data):
@@ -62,9 +137,9 @@ def test_the_files_are_counted_and_weighed(training_data):
   assert [training_data.val.steps(batch) for batch in (5, 6, 12, 13)] == [3, 2, 1, 1]
 
 
-def test_batches_do_not_read_the_files_to_count_them_again(training_data):
+def test_batches_do_not_read_the_files_to_count_them_again(decoding):
   some = records.Records(('nowhere',), 10, 100)
-  batches = input_pipeline.batches(some, training_data.parse_batch, IMAGE, 3, 4)
+  batches = input_pipeline.batches(some, decoding, 4)
   assert batches.cardinality() == 3
 
 
@@ -84,7 +159,7 @@ def test_the_shuffle_buffer_holds_a_gibibyte_and_a_batch(count, mean, batch_size
   assert input_pipeline.shuffle_buffer(some, batch_size) == expected
 
 
-def test_training_shuffles_within_that_buffer(training_data, monkeypatch):
+def test_training_shuffles_within_that_buffer(training_data, decoding, monkeypatch):
   monkeypatch.setattr(input_pipeline, '_SHUFFLE_BYTES', 1)
   asked = []
   shuffle = tf.data.Dataset.shuffle
@@ -94,7 +169,7 @@ def test_training_shuffles_within_that_buffer(training_data, monkeypatch):
     return shuffle(self, buffer_size, *args, **kwargs)
 
   monkeypatch.setattr(tf.data.Dataset, 'shuffle', noting)
-  training_batches(training_data)
+  training_batches(training_data, decoding).epoch(0)
   assert asked == [16]
 
 

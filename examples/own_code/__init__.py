@@ -1,0 +1,1 @@
+"""Code of your own, named in a config by its dotted path."""

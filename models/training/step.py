@@ -1,0 +1,154 @@
+"""One step of training and one of validation, each traced once for a stage."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+# What an epoch adds up: loss and hits weighted by images, images, gradient norms, steps.
+_SUMS = 5
+
+
+class Figures(NamedTuple):
+  """Means over the batches so far of an epoch."""
+
+  loss: float
+  accuracy: float
+  gradient_norm: float
+
+
+class TrainStep:
+  """Forward, loss, backward and update on one batch.
+
+  A loss that is not finite changes nothing: neither weights nor statistics nor
+  optimizer, so that what was good before it stays good.
+  """
+
+  def __init__(
+    self,
+    forward: Callable[[tf.Tensor], tf.Tensor],
+    model: keras.Model,
+    loss: keras.losses.Loss,
+    optimizer: keras.optimizers.Optimizer,
+    inputs: tf.TensorSpec,
+    classes: int,
+  ):
+    """Prepares a step; nothing is traced before the first call.
+
+    Args:
+      forward: from a batch of inputs to logits float32 [N, K], in training mode.
+      model: whose trainable variables the optimizer was built on.
+      loss: of (labels float32 [N, K], logits).
+      optimizer: with or without a LossScaleOptimizer around it.
+      inputs: of a batch, with a first dimension of None.
+      classes: K.
+    """
+    self._forward = forward
+    self._variables = model.trainable_variables
+    changed = {id(variable) for variable in self._variables}
+    # BatchNorm's statistics and the states of random generators.
+    self._others = [variable for variable in model.variables if id(variable) not in changed]
+    self._loss = loss
+    self._optimizer = optimizer
+    self.sums = tf.Variable(tf.zeros([_SUMS], tf.float64), trainable=False, name='epoch_sums')
+    self._call = tf.function(
+      self._step, input_signature=[inputs, tf.TensorSpec([None, classes], tf.float32)]
+    )
+
+  def __call__(self, inputs: tf.Tensor, labels: tf.Tensor) -> bool:
+    """Takes one step; returns False where the loss was not finite and nothing was changed."""
+    return bool(self._call(inputs, labels))
+
+  def figures(self) -> Figures:
+    """Returns the means since the last reset."""
+    loss, hits, images, norms, steps = (float(value) for value in self.sums.numpy())
+    if not images:
+      return Figures(float('nan'), float('nan'), float('nan'))
+    return Figures(loss / images, hits / images, norms / max(steps, 1.0))
+
+  def reset(self) -> None:
+    """Begins an epoch."""
+    self.sums.assign(tf.zeros([_SUMS], tf.float64))
+
+  def _step(self, inputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    scaled = isinstance(self._optimizer, keras.optimizers.LossScaleOptimizer)
+    variables = [variable.value for variable in self._variables]
+    others = [tf.identity(variable.value) for variable in self._others]
+    with tf.GradientTape() as tape:
+      logits = self._forward(inputs)
+      loss = self._loss(labels, logits)
+      target = self._optimizer.scale_loss(loss) if scaled else loss
+    gradients = tape.gradient(target, variables)
+    norm = tf.linalg.global_norm([gradient for gradient in gradients if gradient is not None])
+    if scaled:
+      norm /= tf.convert_to_tensor(self._optimizer.dynamic_scale)
+    good = tf.math.is_finite(loss)
+    # Under loss scaling a gradient may overflow: the optimizer skips it and halves the scale.
+    if not scaled:
+      good &= tf.math.is_finite(norm)
+    tf.cond(good, lambda: self._apply(gradients), lambda: self._undo(others))
+    self._add(loss, labels, logits, norm)
+    return good
+
+  def _apply(self, gradients: list) -> bool:
+    self._optimizer.apply(gradients, self._variables)
+    return True
+
+  def _undo(self, others: list[tf.Tensor]) -> bool:
+    for variable, value in zip(self._others, others, strict=True):
+      variable.assign(value)
+    return False
+
+  def _add(self, loss, labels, logits, norm) -> None:
+    images = tf.cast(tf.shape(labels)[0], tf.float64)
+    counted = tf.math.is_finite(norm)
+    self.sums.assign_add(
+      tf.stack(
+        [
+          tf.cast(loss, tf.float64) * images,
+          tf.cast(_hits(labels, logits), tf.float64),
+          images,
+          tf.where(counted, tf.cast(norm, tf.float64), 0.0),
+          tf.cast(counted, tf.float64),
+        ]
+      )
+    )
+
+
+class EvaluationStep:
+  """Loss and hits of a batch in inference mode."""
+
+  def __init__(
+    self,
+    forward: Callable[[tf.Tensor], tf.Tensor],
+    loss: keras.losses.Loss,
+    inputs: tf.TensorSpec,
+    classes: int,
+  ):
+    self._forward = forward
+    self._loss = loss
+    self._call = tf.function(
+      self._step, input_signature=[inputs, tf.TensorSpec([None, classes], tf.float32)]
+    )
+
+  def __call__(self, batches: tf.data.Dataset) -> tuple[float, float]:
+    """Returns the mean loss and the accuracy over batches; the same ones give the same bits."""
+    loss = hits = images = 0.0
+    for inputs, labels in batches:
+      batch_loss, batch_hits = self._call(inputs, labels)
+      count = int(labels.shape[0])
+      loss += float(batch_loss) * count
+      hits += float(batch_hits)
+      images += count
+    return loss / images, hits / images
+
+  def _step(self, inputs: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    logits = self._forward(inputs)
+    return self._loss(labels, logits), _hits(labels, logits)
+
+
+def _hits(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+  """Returns how many of a batch are right; of a mixed image its larger part counts."""
+  right = tf.equal(tf.argmax(labels, axis=-1), tf.argmax(logits, axis=-1))
+  return tf.reduce_sum(tf.cast(right, tf.float32))
