@@ -193,6 +193,22 @@ def model_plan(config: ConfigArgument, overrides: SetOption = []):  # noqa: B006
   raise typer.Exit(plan_command.run(config, overrides))
 
 
+@model_app.command('ablate')
+def model_ablate(
+  config: ConfigArgument,
+  off: Annotated[
+    str, typer.Option(help='Components to leave out, one at a time: augmentation,warmup,...')
+  ],
+  seeds: Annotated[int, typer.Option(help='Trainings of each variant.')] = 3,
+  overrides: SetOption = [],  # noqa: B006
+):
+  """Train with and without each component, on the data of a run, and compare them on val."""
+  from pipeline import ablate_command
+
+  wanted = [name.strip() for name in off.split(',') if name.strip()]
+  raise typer.Exit(ablate_command.run(config, wanted, seeds, overrides))
+
+
 @app.command()
 def serve(
   config: Annotated[

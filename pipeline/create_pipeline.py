@@ -7,6 +7,7 @@ from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
+from tfx.components.tuner.component import Tuner
 from tfx.dsl.components.base import base_node, executor_spec
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import (
@@ -35,7 +36,7 @@ from components.schema_gen.component import SchemaGen
 from components.schema_gen.statistics import statistics_options
 from components.serving_validator.component import ServingValidator
 from components.trainer import executor as trainer_executor
-from pipeline import data_check, evaluation, own_code, weights
+from pipeline import data_check, evaluation, own_code, search_space, weights
 from pipeline.code_fingerprint import fingerprint
 from schemas import features
 from schemas.config import Config
@@ -67,8 +68,12 @@ _DECODING = (
 )
 
 
-def create_pipeline(config: Config) -> Pipeline:
+def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
   """Wires one experiment.
+
+  Args:
+    config: of the experiment.
+    through: id of the last component that is wanted; by default all of them.
 
   Raises:
     ConfigError: the schema cannot be read, or a required card is incomplete.
@@ -136,10 +141,12 @@ def create_pipeline(config: Config) -> Pipeline:
   )
   transform.add_upstream_node(data_gate)
 
+  tuner = _tuner(config, examples, transform, schema) if config.tuner.trials else None
   trainer = Trainer(
     examples=examples,
     transform_graph=transform.outputs['transform_graph'],
     schema=schema,
+    hyperparameters=tuner.outputs['best_hyperparameters'] if tuner else None,
     run_fn='models.training.run.run_fn',
     train_args=trainer_pb2.TrainArgs(splits=[features.TRAIN]),
     eval_args=trainer_pb2.EvalArgs(splits=[features.VAL]),
@@ -147,7 +154,9 @@ def create_pipeline(config: Config) -> Pipeline:
     custom_executor_spec=executor_spec.ExecutorClassSpec(trainer_executor.Executor),
   )
   # A person can look at the page before anything was learnt from the data.
-  trainer.add_upstream_node(audit)
+  for learning in (tuner, trainer):
+    if learning:
+      learning.add_upstream_node(audit)
   model = trainer.outputs['model']
 
   served_model = _served_model(kubeflow)
@@ -169,6 +178,7 @@ def create_pipeline(config: Config) -> Pipeline:
     *([previous_span] if previous_span else []),
     data_gate,
     transform,
+    *([tuner] if tuner else []),
     trainer,
     served_model,
     evaluator,
@@ -207,6 +217,8 @@ def create_pipeline(config: Config) -> Pipeline:
     ),
   )
   nodes += [serving_validator, publisher]
+  if through:
+    nodes = nodes[: [node.id for node in nodes].index(through) + 1]
 
   return Pipeline(
     pipeline_name=config.name,
@@ -230,6 +242,25 @@ def _schema_gen(config: Config, statistics: BaseChannel) -> base_node.BaseNode:
     code_fingerprint=fingerprint(
       'components.schema_gen', 'schemas.features', 'models.image_formats'
     ),
+  )
+
+
+def _tuner(
+  config: Config, examples: BaseChannel, transform: Transform, schema: BaseChannel
+) -> Tuner:
+  search_space.check(config)
+  return Tuner(
+    examples=examples,
+    transform_graph=transform.outputs['transform_graph'],
+    schema=schema,
+    tuner_fn='models.training.tuning.tuner_fn',
+    # Of test it is given no path.
+    train_args=trainer_pb2.TrainArgs(splits=[features.TRAIN]),
+    eval_args=trainer_pb2.EvalArgs(splits=[features.VAL]),
+    custom_config=_training_config(config)
+    | {
+      'config': config.model_dump_json(by_alias=True, include=_READ_BY_TRAINING | {'tuner': True})
+    },
   )
 
 

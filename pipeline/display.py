@@ -18,6 +18,8 @@ from rich.text import Text
 
 from pipeline import runner
 
+# models.training.progress has it too, whose import would bring TensorFlow.
+PROGRESS = 'sightline.progress'
 _SIGN_OF_LIFE = 8.0
 # Left of what belongs to a component.
 _INDENT = 3
@@ -249,7 +251,7 @@ class _Events(logging.Filter):
   @contextlib.contextmanager
   def heard(self) -> Iterator[None]:
     """Listens; steps are logged at DEBUG, which is off elsewhere."""
-    logger = logging.getLogger('sightline.progress')
+    logger = logging.getLogger(PROGRESS)
     previous = logger.level
     logger.setLevel(logging.DEBUG)
     logger.addFilter(self)

@@ -262,7 +262,7 @@ class Record:
     raise RunError(
       f'{self._root}: expected a version ({", ".join(versions) or "none published"}) or one run '
       f'({", ".join(known[-5:]) or "none yet"}). Received: {name}, which names '
-      f'{len(matches)} runs. List them with: sightline runs list'
+      f'{len(matches)} runs. List them with: sightline runs list CONFIG'
     )
 
   def _lineage(self, run_id: str, version: str, start: Iterable[int]) -> Lineage:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from tfx.orchestration.local import local_dag_runner
 
-from pipeline import library_output, runner, summary
+from pipeline import display, library_output, runner, summary
 from schemas.config import Config
 from schemas.errors import ConfigError, SightlineError
 
@@ -56,13 +56,16 @@ class LocalDagRunner(local_dag_runner.LocalDagRunner):
 
 @contextlib.contextmanager
 def _shown() -> Iterator[None]:
-  """Shows this module's own log lines, and not those of the libraries, on stderr."""
+  """Shows our own log lines, and not those of the libraries, on stderr."""
   handler = logging.StreamHandler()
-  _log.addHandler(handler)
+  shown = (_log, logging.getLogger(display.PROGRESS))
+  for log in shown:
+    log.addHandler(handler)
   try:
     yield
   finally:
-    _log.removeHandler(handler)
+    for log in shown:
+      log.removeHandler(handler)
 
 
 class _Lines:

@@ -2,8 +2,10 @@
 
 The config names them by dotted paths (model.build_fn, augment.fn). The folder of the
 YAML file is the place for their modules: `network.build` is `build` in network.py
-beside it. It comes last on Python's path, so that no file there can take the place of
-a library's module; an installed package of the user's own is found as any other.
+beside it. Where that folder is a package itself, with an __init__.py, its name comes
+first: `own_code.network.build`. It comes last on Python's path, so that no file there
+can take the place of a library's module; an installed package of the user's own is
+found as any other.
 """
 
 import ast
@@ -33,10 +35,10 @@ def make_importable(config: Config, config_path: pathlib.Path | None) -> None:
     ConfigError: a module beside the file would never be found, since another one
       of its name comes first.
   """
-  folder = config_path.resolve().parent if config_path else pathlib.Path.cwd()
   names = _top_level_names(config)
   if not names:
     return
+  folder = _base(config_path.resolve().parent if config_path else pathlib.Path.cwd())
   if str(folder) not in sys.path:
     sys.path.append(str(folder))
   for field, name in names.items():
@@ -83,6 +85,13 @@ def _top_level_names(config: Config) -> dict[str, str]:
   """Returns config field to the first part of the dotted path that it holds."""
   fields = {'model.build_fn': config.model.build_fn, 'augment.fn': config.augment.fn}
   return {field: path.partition('.')[0] for field, path in fields.items() if path}
+
+
+def _base(folder: pathlib.Path) -> pathlib.Path:
+  """Returns the folder itself, or the one that holds the package that it is a part of."""
+  while (folder / '__init__.py').exists():
+    folder = folder.parent
+  return folder
 
 
 def _location(name: str) -> pathlib.Path | None:

@@ -5,10 +5,11 @@ remark says what is missing.
 """
 
 import dataclasses
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from pipeline import lineage, manifest_difference
+from pipeline import lineage, manifest_difference, provenance
 from pipeline.recorded_run import RecordedRun, fingerprint
 
 # Below these, a difference says nothing.
@@ -178,6 +179,12 @@ def _code(a: RecordedRun, b: RecordedRun) -> Section:
     *({f'code of {name}': component[name] for name in both} for component in components)
   )
   remarks = [_not_recorded('commit and sources', missing)] if missing else []
+  remarks += [
+    f'{side.run_id} ran with changes to {len(code["changed"])} files that were not committed; '
+    f'{provenance.FILE} in its folder names them'
+    for side, code in zip((a, b), codes, strict=True)
+    if code.get('changed')
+  ]
   return Section('code', tuple(changes), tuple(remarks), compared=bool(shared or both))
 
 
@@ -215,17 +222,26 @@ def _figures(a: RecordedRun, b: RecordedRun, rows: Rows) -> Section:
   changes = _changes(*figures)
   slices = [_slices(side) for side in (a, b)]
   moved = [change for change in _changes(*slices) if change.difference]
-  moved.sort(key=lambda change: -abs(change.difference or 0))
+  moved.sort(key=_weight, reverse=True)
   changes += moved[:_SLICES]
   remarks = [_not_recorded('evaluation', missing)] if (missing := _not_judged(a, b)) else []
   if len(moved) > _SLICES:
-    remarks.append(f'{len(moved) - _SLICES} more slices changed less')
+    remarks.append(f'{len(moved) - _SLICES} more slices changed less, given their size')
   if not missing and rows is not None and rows.test_shared < max(rows.test_images):
     remarks.append(
       f'they were not judged on the same test images: of {rows.test_images[0]} and '
       f'{rows.test_images[1]}, {rows.test_shared} are in both'
     )
   return Section('figures', tuple(changes), tuple(remarks), compared=not missing)
+
+
+def _weight(change: Change) -> float:
+  """Returns how far a slice moved, in units of what chance moves one of its size.
+
+  The standard deviation of the difference of two proportions is proportional to
+  sqrt(1 / n_a + 1 / n_b); among slices of one image, all or nothing is no news.
+  """
+  return abs(change.difference or 0) / math.sqrt(1 / change.a['n'] + 1 / change.b['n'])
 
 
 def _not_judged(a: RecordedRun, b: RecordedRun) -> list[str]:

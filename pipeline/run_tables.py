@@ -10,6 +10,7 @@ from typing import Any
 
 import rich.console
 import rich.table
+from rich.padding import Padding
 from rich.text import Text
 
 from pipeline.lineage import Lineage, Run
@@ -115,7 +116,7 @@ def _section(section: Section) -> Iterator[rich.console.RenderableType]:
         yield Text(f'    and {rows.count - len(shown)} more')
   if section.compared and not section.changed:
     yield Text(f'  nothing changed in {section.name}')
-  yield from (Text(f'  {remark}', 'yellow') for remark in section.remarks)
+  yield from (Padding(Text(remark, 'yellow'), (0, 0, 0, 2)) for remark in section.remarks)
 
 
 def _changes(changes: Sequence[Change]) -> rich.table.Table:
@@ -126,7 +127,7 @@ def _changes(changes: Sequence[Change]) -> rich.table.Table:
   for change in changes:
     cells = [Text(change.what), Text(_text(change.a)), Text(_text(change.b))]
     if figures:
-      cells.append(Text('' if change.difference is None else _signed(change.difference)))
+      cells.append(Text(_signed(change)))
     table.add_row(*cells)
   return table
 
@@ -155,5 +156,10 @@ def _proportion(found: Mapping[str, Any]) -> str:
   return f'{found["value"]:.4f} (n {found["n"]}, {low:.3f} to {high:.3f})'
 
 
-def _signed(difference: float) -> str:
-  return f'{difference:+d}' if isinstance(difference, int) else f'{difference:+.4g}'
+def _signed(change: Change) -> str:
+  if change.difference is None:
+    return ''
+  if isinstance(change.b, Mapping):
+    return f'{change.difference:+.4f}'
+  whole = isinstance(change.difference, int)
+  return f'{change.difference:+d}' if whole else f'{change.difference:+.4g}'

@@ -129,13 +129,18 @@ def _new_run(root: pathlib.Path) -> Run:
   return Run(run_id, root / run_id, root / 'logs' / f'{run_id}.log', started)
 
 
-def compile_pipeline(config: Config):
-  """Returns the pipeline of an experiment as TFX's intermediate representation."""
+def compile_pipeline(config: Config, through: str | None = None):
+  """Returns the pipeline of an experiment as TFX's intermediate representation.
+
+  Args:
+    config: of the experiment.
+    through: id of the last component that is wanted; by default all of them.
+  """
   from tfx.dsl.compiler import compiler
 
   from pipeline.create_pipeline import create_pipeline
 
-  return compiler.Compiler().compile(create_pipeline(config))
+  return compiler.Compiler().compile(create_pipeline(config, through))
 
 
 def execute(compiled: Callable, run: Run, listener: Listener) -> None:

@@ -113,6 +113,11 @@ def collect(config: Config, run: runner.Run) -> dict[str, Any]:
   }
 
 
+def uris(config: Config, run: runner.Run) -> dict[tuple[str, str], str]:
+  """Returns where the artifacts of a run lie, by component and key."""
+  return {name: artifact.uri for name, artifact in _artifacts(config, run).items()}
+
+
 def exit_code(summary: dict[str, Any]) -> int:
   """Returns what a script needs to know of a run.
 

@@ -7,7 +7,8 @@ lies below the working directory: data/<name> and runs/<name>.
 import difflib
 import pathlib
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pydantic
 import yaml
@@ -90,6 +91,30 @@ def build_config(
   except pydantic.ValidationError as error:
     raise ConfigError('\n'.join(_explain(source, problem) for problem in error.errors())) from error
   return _with_defaults(config)
+
+
+def with_values(config: Config, values: Mapping[str, Any], source: str) -> Config:
+  """Returns a config with other values at some keys, such as train.batch_size.
+
+  Args:
+    config: stays as it is.
+    values: by dotted key.
+    source: stands at the head of each error.
+
+  Raises:
+    ConfigError: a key is unknown, or a value cannot be used.
+  """
+  tree = config.model_dump(mode='json', by_alias=True)
+  for key, value in values.items():
+    *branches, leaf = key.split('.')
+    branch = tree
+    for name in branches:
+      branch = branch.setdefault(name, {}) if isinstance(branch, dict) else {}
+    branch[leaf] = value
+  try:
+    return Config.model_validate(tree)
+  except pydantic.ValidationError as error:
+    raise ConfigError('\n'.join(_explain(source, problem) for problem in error.errors())) from error
 
 
 def _with_defaults(config: Config) -> Config:

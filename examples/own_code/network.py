@@ -1,9 +1,9 @@
-"""A backbone of one's own: what `model.build_fn: network.build` names in own_code.yaml.
+"""A backbone of one's own: what `model.build_fn` names in own_code.yaml.
 
 Sightline calls it and holds the model to a few rules: pixels of 0 to 255 in, feature maps
 out, finite and different for different images; pixels normalised once, in the model; and
 nothing that changes while the model is frozen. models/backbones.py, `check`, has them.
-Stage names such as `block2_conv` let `trainable: blocks` and `layer_decay` tell the parts
+Names of layers such as `block2_conv` let `trainable: blocks` and `layer_decay` tell the parts
 apart.
 """
 

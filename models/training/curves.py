@@ -114,11 +114,11 @@ class Curves:
   def _write_events(self, row: Mapping[str, Any]) -> None:
     for run, tags in _TAGS.items():
       # Whatever the caller's device or strategy is, a scalar is written on the CPU.
+      # The writer flushes as it stops being the default one.
       with self._writers[run].as_default(), tf.device('CPU:0'):
         for tag, column in tags.items():
           if column in row:
             tf.summary.scalar(tag, tf.constant(row[column], tf.float32), step=row['epoch'])
-      self._writers[run].flush()
 
 
 def figure(rows: Sequence[Mapping[str, Any]]) -> 'Figure':

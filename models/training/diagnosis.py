@@ -231,7 +231,7 @@ def _over_fitting(curve: _Curve, patience: int) -> Finding | None:
   lowest = float(np.median(curve.val_loss[max(best - 1, 0) : best + 2]))
   rise = curve.val_loss[-tail:].mean() - lowest
   least = max(_SURELY * _noise(curve.val_loss), _CHANGE * curve.guess)
-  around = curve.loss[max(best - 1, 0) : best + 2].mean()
+  around = float(np.median(curve.loss[max(best - 1, 0) : best + 2]))
   fall = around - curve.loss[-tail:].mean()
   if (
     rise < least
@@ -243,7 +243,8 @@ def _over_fitting(curve: _Curve, patience: int) -> Finding | None:
     OVER_FITTING,
     f'Over-fitting from {curve.epoch(best)}: since then the val loss rose from '
     f'{curve.val_loss[best]:.3f} to {curve.val_loss[-1]:.3f} while the loss of train fell from '
-    f'{around:.3f} to {curve.loss[-1]:.3f}. The weights of the best epoch are kept. {_AGAINST_OVER_FITTING}',
+    f'{around:.3f} to {curve.loss[-1]:.3f}. The weights of the best epoch are kept. '
+    f'{_AGAINST_OVER_FITTING}',
   )
 
 

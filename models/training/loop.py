@@ -57,7 +57,7 @@ class Position:
     epochs_done: over all stages.
     batches_done: over all stages.
     waited: epochs since the last better val loss.
-    best_epoch: counted over all stages; None before the first.
+    best_epoch: counted over all stages, from 0; None before the first.
     best_loss: its val loss.
     rows: of the curves.
     records: of the stages that are over.
@@ -330,7 +330,7 @@ class _Stage:
       images = int(self._step.sums.numpy()[2])
       row = {
         'stage': self._config.name,
-        'epoch': position.epochs_done,
+        'epoch': position.epochs_done + 1,
         **figures,
         'images_per_second': images / max(position.training, 1e-9),
         'seconds': position.training + time.monotonic() - began,

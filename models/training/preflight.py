@@ -324,11 +324,7 @@ class _Learner:
     self._optimizer.build(self.variables)
     self._fresh = [variable.numpy() for variable in self._optimizer.variables]
     signature = [tf.TensorSpec(shape, tf.float32), tf.TensorSpec((shape[0], classes), tf.float32)]
-    self.step = tf.function(
-      self._step,
-      input_signature=[*signature, tf.TensorSpec([], tf.float32)],
-      autograph=False,  # nothing here or in Keras needs it, and it makes tracing slower
-    )
+    self.step = tf.function(self._step, input_signature=[*signature, tf.TensorSpec([], tf.float32)])
 
   def restart(self, rate: float) -> None:
     """Forgets the optimizer's moments; the weights are another's business."""
@@ -342,7 +338,9 @@ class _Learner:
       logits = self._model(pixels, training=True)
       entropies = tf.nn.softmax_cross_entropy_with_logits(labels, tf.cast(logits, tf.float32))
       entropy = tf.reduce_mean(entropies)
-      target = tf.where(plain > 0, entropy, self._loss(labels, logits)) * self._scale
+      # Not tf.where: it would multiply a slope of the other one that is not finite by 0.
+      target = tf.cond(plain > 0, lambda: entropy, lambda: self._loss(labels, logits))
+      target *= self._scale
     gradients = tape.gradient(target, [variable.value for variable in self.variables])
     # Python, at the one tracing: where there is no path there is no tensor.
     pairs = list(zip(gradients, self.variables, strict=True))

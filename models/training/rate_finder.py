@@ -199,7 +199,7 @@ def _step_of(
   ]
 
   # The last batch of an epoch may be smaller, and would be traced again.
-  @tf.function(input_signature=signature, autograph=False)
+  @tf.function(input_signature=signature)
   def step(pixels: tf.Tensor, labels: tf.Tensor, now: tf.Tensor) -> tf.Tensor:
     rate.assign(now)
     with tf.GradientTape() as tape:

@@ -31,6 +31,7 @@ from models.training import (
 from models.training.data import TrainingData
 from models.training.loop import Loop
 from models.training.progress import Progress
+from schemas import loader
 from schemas.config import Config, StageConfig
 
 RECORD_FILE = 'training.json'
@@ -47,13 +48,13 @@ def run_fn(fn_args) -> None:
   """Trains and exports; called by TFX's Trainer.
 
   Reads from `fn_args`: train_files and eval_files (patterns of records),
-  transform_output, serving_model_dir, model_run_dir, and custom_config with
-  `config` (a Config as JSON), `run_id`, `weights` (what model.weights was resolved to),
-  `state_dir` (outlives the run: checkpoints lie there) and whatever else must be the
-  same for a checkpoint to fit.
+  transform_output, hyperparameters (of a Tuner, or None), serving_model_dir,
+  model_run_dir, and custom_config with `config` (a Config as JSON), `run_id`, `weights`
+  (what model.weights was resolved to), `state_dir` (outlives the run: checkpoints lie
+  there) and whatever else must be the same for a checkpoint to fit.
   """
   given = fn_args.custom_config
-  config = Config.model_validate_json(given['config'])
+  config = _tuned(Config.model_validate_json(given['config']), fn_args.hyperparameters)
   transform = tft.TFTransformOutput(fn_args.transform_output)
   data = TrainingData(
     train=records.record_files(fn_args.train_files),
@@ -62,7 +63,7 @@ def run_fn(fn_args) -> None:
   )
   run_folder = pathlib.Path(fn_args.model_run_dir)
   state = pathlib.Path(given.get('state_dir') or run_folder)
-  kept = checkpoints.Checkpoints(state / CHECKPOINTS / fingerprint(given, data))
+  kept = checkpoints.Checkpoints(state / CHECKPOINTS / fingerprint(config, given, data))
   trained = train(config, data, given['weights'], run_folder, kept)
   export.export(
     trained.model,
@@ -76,10 +77,18 @@ def run_fn(fn_args) -> None:
   kept.remove()
 
 
-def fingerprint(given: Mapping[str, Any], data: TrainingData) -> str:
+def _tuned(config: Config, hyperparameters: Mapping[str, Any] | None) -> Config:
+  """Puts in the values that the Tuner found best, where there is one."""
+  if not hyperparameters:
+    return config
+  return loader.with_values(config, hyperparameters['values'], 'the best hyperparameters')
+
+
+def fingerprint(config: Config, given: Mapping[str, Any], data: TrainingData) -> str:
   """Returns what a checkpoint must have in common with a training that goes on from it."""
   same = {name: value for name, value in given.items() if name not in ('run_id', 'state_dir')}
-  text = json.dumps({**same, 'data': data.sha256}, sort_keys=True)
+  same |= {'config': config.model_dump_json(), 'data': data.sha256}
+  text = json.dumps(same, sort_keys=True)
   return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -177,7 +186,7 @@ def _train(
     'deterministic': config.train.deterministic,
     **facts,
     'stages': position.records,
-    'best_epoch': position.best_epoch,
+    'best_epoch': position.best_epoch + 1,
     'best_val_loss': position.best_loss,
     'diagnosis': [dataclasses.asdict(finding) for finding in findings],
   }

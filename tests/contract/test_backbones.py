@@ -204,8 +204,8 @@ def test_a_good_one_keeps_what_was_frozen_in_it_and_the_state_of_its_generators(
 
 
 def test_the_example_is_built_by_its_dotted_path_and_named_backbone(monkeypatch):
-  monkeypatch.syspath_prepend(str(ROOT / 'examples/own_code'))
-  model = backbones.build_own('network.build', 32, 40, MEAN, VARIANCE, 0.1)
+  monkeypatch.syspath_prepend(str(ROOT / 'examples'))
+  model = backbones.build_own('own_code.network.build', 32, 40, MEAN, VARIANCE, 0.1)
   assert model.name == 'backbone'
   # Three halvings of 32 x 40.
   assert model.output_shape == (None, 4, 5, 96)

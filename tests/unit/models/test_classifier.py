@@ -68,8 +68,8 @@ def test_logits_are_float32_under_bfloat16_and_the_export_has_the_same_weights(b
 
 
 def test_a_network_of_ones_own_is_the_backbone_and_can_be_rebuilt(monkeypatch, bfloat16):
-  monkeypatch.syspath_prepend(str(ROOT / 'examples/own_code'))
-  model = build(build_fn='network.build')
+  monkeypatch.syspath_prepend(str(ROOT / 'examples'))
+  model = build(build_fn='own_code.network.build')
   assert model.get_layer('backbone').output_shape == (None, 4, 5, 96)
   assert model.get_layer('backbone').get_layer('block1_conv').compute_dtype == 'bfloat16'
   # Steps of one grey value would be lost in bfloat16.
@@ -77,7 +77,7 @@ def test_a_network_of_ones_own_is_the_backbone_and_can_be_rebuilt(monkeypatch, b
   found = [one for one in model._flatten_layers() if isinstance(one, kinds)]
   assert [one.compute_dtype for one in found] == ['float32', 'float32']
   rebuilt = classifier.rebuild_in_float32(
-    model, ModelConfig(build_fn='network.build'), IMAGE, 5, MEAN, VARIANCE
+    model, ModelConfig(build_fn='own_code.network.build'), IMAGE, 5, MEAN, VARIANCE
   )
   pixels = np.random.default_rng(0).uniform(0, 255, (2, 32, 40, 3)).astype(np.float32)
   np.testing.assert_allclose(np.asarray(rebuilt(pixels)), np.asarray(model(pixels)), atol=0.05)

@@ -77,7 +77,9 @@ def test_every_operation_is_drawn(monkeypatch):
     rand_augment, '_operations', lambda magnitude: [Painter(float(i)) for i in range(11)]
   )
   pixels = np.zeros((880, 1, 1, 3), np.float32)
-  drawn = changed(1, 0.3, 1, 2, pixels=pixels)[:, 0, 0, 0]
+  # In a graph: one after the other, 880 take seconds.
+  graph = tf.function(lambda seed: rand_augment.rand_augment(tf.constant(pixels), 1, 0.3, seed))
+  drawn = graph(tf.constant([1, 2], tf.int64)).numpy()[:, 0, 0, 0]
   counts = np.bincount(drawn.astype(int), minlength=11)
   # 80 each, and five deviations of 8.5.
   assert counts.min() > 37 and counts.max() < 123

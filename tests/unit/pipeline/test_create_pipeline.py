@@ -15,3 +15,15 @@ def test_nothing_is_trained_before_the_audit_and_the_gate(tmp_path, engine):
   assert nodes['Audit'] in nodes['Trainer'].upstream_nodes
   assert nodes['DataGate'] in nodes['Transform'].upstream_nodes
   assert nodes['Transform'] in nodes['Trainer'].upstream_nodes
+
+
+def test_another_fit_is_another_transform(tmp_path):
+  (tmp_path / 'labels.csv').write_text('filename,label\n')
+
+  def settings(fit):
+    tree = {'name': 'x', 'data': {'root': str(tmp_path)}, 'image': {'fit': fit}}
+    made = create_pipeline(loader.build_config(tree, 'test', working_directory=tmp_path))
+    (transform,) = [node for node in made.components if node.id == 'Transform']
+    return transform.exec_properties['custom_config']
+
+  assert settings('pad') == settings('pad') != settings('crop')

@@ -57,7 +57,7 @@ def call(config, monkeypatch):
     )
     monkeypatch.setattr(answer_process, 'ask', answer)
     try:
-      code = run_command.run(None, None, (), ask=True)
+      code = run_command.run(None, None, (), ask=True, goal='to  see [it] ')
     except KeyboardInterrupt:
       code = None
     (path,) = config.run.root.glob('*/summary.json')
@@ -120,6 +120,32 @@ def test_the_summary_is_written_before_the_model_is_asked(call, config):
 
   call(ask)
   assert len(seen) == 1
+
+
+def test_the_goal_and_what_it_takes_to_repeat_the_run_are_recorded(call, config, monkeypatch):
+  monkeypatch.setattr(run_command.sys, 'argv', ['sightline', 'run', 'my file.yaml'])
+  _, text, found = call(lambda *_: None)
+  assert found['goal'] == 'to see [it]'
+  assert 'goal       to see [it]' in text
+  (path,) = config.run.root.glob('*/provenance.json')
+  whole = json.loads(path.read_text())
+  assert whole['command'] == ['sightline', 'run', 'my file.yaml']
+  assert whole['config']['name'] == 'tiny'
+  assert found['provenance'] == {
+    name: part for name, part in whole.items() if name not in ('packages', 'config')
+  }
+
+
+def test_a_run_that_is_killed_has_its_provenance(config, monkeypatch):
+  def killed(*_):
+    raise SystemExit
+
+  monkeypatch.setattr(run_command, '_config', lambda *_: config)
+  monkeypatch.setattr(run_command, '_run', killed)
+  with pytest.raises(SystemExit):
+    run_command.run(None, None, (), ask=True)
+  (folder,) = (path for path in config.run.root.iterdir() if path.name.startswith('20'))
+  assert [path.name for path in folder.iterdir()] == ['provenance.json']
 
 
 @pytest.mark.parametrize(

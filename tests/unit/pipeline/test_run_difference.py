@@ -178,7 +178,12 @@ def test_code_is_compared_by_commit_sources_and_component(root):
   root.run('first')
   root.run('second', code='2')
   root.record('first')
-  root.record('second', code={**CODE, 'git_sha': 'bbb', 'dirty': True, 'diff_sha256': 'd'})
+  changed = {'git_sha': 'bbb', 'dirty': True, 'diff_sha256': 'd', 'changed': ['x.py', 'y.py']}
+  root.record('second', code={**CODE, **changed})
+  assert root.sections()['code'].remarks == (
+    'second ran with changes to 2 files that were not committed; provenance.json in its folder '
+    'names them',
+  )
   assert root.changes('code') == {
     'git_sha': ('aaa', 'bbb', None),
     'dirty': (False, True, None),
@@ -225,7 +230,19 @@ def test_figures_have_n_interval_and_difference_and_the_slices_that_changed_most
   assert list(moved)[:4] == [f'slice label=s{i}' for i in (4, 3, 5, 2)]
   assert list(moved.values())[:4] == pytest.approx([-0.5, 0.4, 0.3, -0.2])
   assert len(moved) == 5
-  assert root.sections()['figures'].remarks == ('1 more slices changed less',)
+  assert root.sections()['figures'].remarks == ('1 more slices changed less, given their size',)
+
+
+def test_a_slice_of_one_image_moves_less_than_a_large_one(root):
+  root.run('first', slices={'large': 5})
+  root.run('second', slices={'large': 9})
+  for name, correct in (('first', 0), ('second', 1)):
+    path = root.path / 'artifacts' / name / 'evaluation/verdict.json'
+    tree = json.loads(path.read_text())
+    lone = {'key': 'label', 'value': 'lone', 'accuracy': proportion(correct, 1)}
+    path.write_text(json.dumps({**tree, 'slices': [lone, *tree['slices']]}))
+  # 1 / sqrt(1 + 1) = 0.71 against 0.4 / sqrt(0.1 + 0.1) = 0.89.
+  assert list(root.changes('figures')) == ['slice label=large', 'slice label=lone']
 
 
 def test_time_is_compared_where_it_differs_by_a_second_or_in_what_was_done(root):

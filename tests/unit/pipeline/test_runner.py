@@ -1,4 +1,4 @@
-"""The run root: one run at a time, and a clear word where it cannot be used."""
+"""The run root, held by one run at a time; and what a small run leaves in the metadata store."""
 
 import contextlib
 import os
@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from pipeline import library_output, runner
+from pipeline import library_output, lineage, provenance, runner
 from schemas.errors import ConfigError, RunError
 from schemas.loader import build_config
 
@@ -71,3 +71,72 @@ def test_an_interrupt_that_a_library_drops_is_not_lost():
     with pytest.raises(KeyboardInterrupt):
       raise_what_was_lost()
   assert signal.getsignal(signal.SIGINT) is before
+
+
+class Heard:
+  """A listener."""
+
+  def __init__(self):
+    self.finished_ones = []
+
+  def planned(self, components):
+    pass
+
+  def started(self, component):
+    pass
+
+  def finished(self, component, outcome, seconds):
+    self.finished_ones.append((component, outcome))
+
+
+@pytest.fixture
+def pipeline(tmp_path):
+  """Compiles a pipeline of one component."""
+  from tfx.dsl.compiler import compiler
+  from tfx.orchestration import metadata
+  from tfx.orchestration.pipeline import Pipeline
+
+  from tests.unit.pipeline import worker_component
+
+  def compiled(fails):
+    store = metadata.sqlite_metadata_connection_config(str(tmp_path / lineage.DATABASE))
+    worker = worker_component.Worker(fails=fails).with_id('Worker')
+    return compiler.Compiler().compile(
+      Pipeline(
+        pipeline_name='x',
+        pipeline_root=str(tmp_path / 'artifacts'),
+        components=[worker],
+        metadata_connection_config=store,
+      )
+    )
+
+  return compiled
+
+
+@pytest.mark.parametrize(('fails', 'outcome'), [(0, runner.DONE), (1, runner.FAILED)])
+def test_a_run_leaves_its_goal_in_the_store_and_counts_its_cpu_seconds(
+  tmp_path, pipeline, fails, outcome
+):
+  heard = Heard()
+  with runner.open_run(config(tmp_path)) as run:
+    run.goal = 'to see'
+    run.provenance = provenance.collect(config(tmp_path), [])
+    with contextlib.suppress(RunError):
+      runner.execute(lambda: pipeline(fails), run, heard)
+  assert heard.finished_ones == [('Worker', outcome)]
+  assert run.components['Worker'].outcome == outcome
+  # The component's own process has ended; what a process of it spent is counted.
+  assert run.components['Worker'].cpu_seconds >= 0.3
+  assert run.cpu_seconds >= run.components['Worker'].cpu_seconds
+  assert run.seconds >= run.components['Worker'].seconds > 0
+  assert run.energy_wh > 0 and run.energy_source in ('rapl', 'estimate')
+  (recorded,) = lineage.Record(tmp_path).runs()
+  assert (recorded.run_id, recorded.goal) == (run.run_id, 'to see')
+  notes = lineage.Record(tmp_path).notes(run.run_id)
+  assert notes == {'goal': 'to see', **provenance.properties(run.provenance)}
+
+
+def test_a_run_without_goal_and_provenance_leaves_neither(tmp_path, pipeline):
+  with runner.open_run(config(tmp_path)) as run:
+    runner.execute(lambda: pipeline(0), run, Heard())
+  assert lineage.Record(tmp_path).notes(run.run_id) == {}

@@ -7,7 +7,7 @@ import pytest
 
 from components.serving_validator import gates
 from components.serving_validator.probe_process import Crashed
-from pipeline import runner, summary
+from pipeline import provenance, runner, summary
 from schemas.config import ServingValidatorConfig
 from schemas.loader import build_config
 
@@ -119,3 +119,41 @@ def test_the_page_and_what_it_found_stand_in_the_summary(empty):
   assert (
     'audit      1 suspect label, 8 blurred, 2 exact copies; the page: /the/folder/audit.html'
   ) in summary.in_words(empty)
+
+
+def test_energy_is_one_line_that_says_how_it_is_known(empty):
+  def line():
+    return [line for line in summary.in_words(empty) if line.startswith('energy')]
+
+  empty['energy'] = {'cpu_seconds': 340.4, 'wh': 1.234, 'source': 'estimate'}
+  assert line() == ["energy     1.2 Wh (the processor's alone), estimated from 340 CPU-seconds"]
+  empty['energy']['source'] = 'rapl'
+  assert line() == ["energy     1.2 Wh (the processor's alone), measured in 340 CPU-seconds"]
+  # Of a run that an older version summed up.
+  del empty['energy']
+  assert line() == []
+
+
+def test_goal_energy_cpu_seconds_and_provenance_are_recorded(tmp_path):
+  config = build_config({'name': 'x'}, 'test', working_directory=tmp_path)
+  with runner.open_run(config) as run:
+    run.goal = 'to see'
+    run.provenance = provenance.collect(config, ['sightline'])
+    run.cpu_seconds, run.energy_wh, run.energy_source = 12.34, 0.123456, 'rapl'
+    run.components['Trainer'] = runner.ComponentRun('failed', 1.0, cpu_seconds=2.04)
+    found = summary.collect(config, run)
+  assert found['goal'] == 'to see' and found['conclusions'] == []
+  assert found['energy'] == {'cpu_seconds': 12.3, 'wh': 0.1235, 'source': 'rapl'}
+  assert found['components']['Trainer'] == {
+    'outcome': 'failed',
+    'seconds': 1.0,
+    'cpu_seconds': 2.0,
+  }
+  assert found['provenance']['config_sha256'] == run.provenance['config_sha256']
+  assert not {'packages', 'config'} & set(found['provenance'])
+  assert summary.in_words(found)[1] == 'goal       to see'
+
+
+def test_a_run_without_provenance_and_goal_says_neither(empty):
+  assert empty['provenance'] is None and empty['goal'] is None
+  assert not any(line.startswith(('goal', 'None')) for line in summary.in_words(empty))

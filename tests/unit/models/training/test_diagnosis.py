@@ -206,15 +206,46 @@ def test_over_fitting_names_its_epoch_numbers_and_what_to_try():
   assert found.text.startswith(
     'Over-fitting from epoch 4: since then the val loss rose from 0.400 to'
   )
-  # Of train, the mean of epochs 3 to 5: (0.5 + 0.4 + 0.3) / 3.
+  # Of train, the median of epochs 3 to 5: 0.5, 0.4, 0.3.
   assert '0.800 while the loss of train fell from 0.400 to 0.050' in found.text
   assert 'model.dropout' in found.text and 'augment' in found.text
 
 
-def test_a_val_loss_that_rises_with_that_of_train_is_not_over_fitting():
-  val_loss = [1.0, 0.7, 0.5, 0.4, 0.45, 0.5, 0.55, 0.6]
-  (found,) = _found(_rows(val_loss, val_loss, [0.9] * 8, [0.9] * 8), 3)
-  assert found.kind != diagnosis.OVER_FITTING
+def test_a_val_loss_that_rises_while_train_stands_still_is_not_over_fitting():
+  val_loss = [1.0, 0.7, 0.5, 0.4, 0.5, 0.6, 0.7, 0.8]
+  loss = [1.0, 0.7, 0.5, 0.4, 0.4, 0.4, 0.4, 0.4]
+  (found,) = _found(_rows(loss, val_loss, [0.9] * 8, [0.85] * 8), 3)
+  assert found.kind == diagnosis.FINE
+
+
+@pytest.mark.parametrize('seed', SEEDS)
+def test_the_noise_of_small_splits_is_not_a_trend(seed):
+  draw = Draw(seed)
+  clean = draw.decay(0.9, 0.3, draw.count / 6) * draw.guess
+  rows = _rows(
+    draw.noisy(draw.decay(0.9, 0.2, draw.count / 5) * draw.guess, 0.03),
+    draw.noisy(clean, 0.06),
+    draw.accuracies(0.95),
+    draw.accuracies(0.92),
+  )
+  assert [finding.kind for finding in _found(rows, draw.classes)] == [diagnosis.FINE]
+
+
+@pytest.mark.parametrize('jump, too_high', [(0.2, False), (0.5, True)])
+def test_how_far_a_loss_goes_up_and_down_is_measured_against_a_guess(jump, too_high):
+  # Of 100 classes, ln K is 4.6, and 8 % of it 0.37.
+  loss = [1.0 + jump * (index % 2) for index in range(12)]
+  (found,) = _found(_rows(loss, loss, [0.95] * 12, [0.95] * 12), 100)
+  assert (found.kind == diagnosis.RATE_TOO_HIGH) == too_high
+
+
+@pytest.mark.parametrize('seed', SEEDS)
+def test_losses_that_fall_on_where_accuracy_is_high_are_fine(seed):
+  rows, classes = still_falling(seed)
+  for row in rows:
+    row['accuracy'] = row['val_accuracy'] = 0.95
+  (found,) = _found(rows, classes)
+  assert found.kind == diagnosis.FINE
 
 
 def test_patience_decides_how_many_epochs_after_the_best_one_are_waited_for():

@@ -46,8 +46,8 @@ class Reciprocal(keras.layers.Layer):
 def chain(middle: keras.layers.Layer) -> keras.Model:
   inputs = keras.Input((SIZE, SIZE, 3))
   x = keras.layers.Rescaling(1 / 255, name='scale')(inputs)
-  x = keras.layers.Conv2D(2, 3, name='before')(x) * 2.0
-  x = middle(x)
+  x = keras.layers.Conv2D(2, 3, name='before')(x)
+  x = middle(x + x)
   x = keras.layers.Conv2D(2, 3, name='after')(x)
   x = keras.layers.GlobalAveragePooling2D()(x)
   return keras.Model(inputs, keras.layers.Dense(3, name='logits')(x))

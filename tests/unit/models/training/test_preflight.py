@@ -185,19 +185,17 @@ def test_pixels_outside_0_to_255_are_refused(factor):
 
 
 def test_pixels_that_look_divided_by_255_are_warned_about():
-  found = check(network(keras.layers.Rescaling(255.0)), Readings(lambda x, y: (x / 255, y)))
-  assert not found['pixels'].ok
-  assert 'already divided by 255' in found['pixels'].text
+  found = preflight._pixels(images()[0] / 255)
+  assert not found.ok
+  assert 'already divided by 255' in found.text
 
 
 def test_black_images_are_counted():
-  def change(pixels, labels):
-    pixels[[2, 5]] = 0.0
-    return pixels, labels
-
-  found = check(network(), Readings(change))
-  assert not found['pixels'].ok
-  assert '2 of 24 images have one colour' in found['pixels'].text
+  pixels, _ = images()
+  pixels[[2, 5]] = 0.0
+  found = preflight._pixels(pixels)
+  assert not found.ok
+  assert '2 of 24 images have one colour' in found.text
 
 
 def test_one_image_over_and_over_is_warned_about():
@@ -241,18 +239,18 @@ def test_a_training_beyond_the_memory_is_refused(monkeypatch):
 def test_the_first_loss_is_compared_with_that_of_equal_probabilities(train, weights, expected):
   cfg = config(train=train)
   loss = losses.build(cfg.train, None if weights is None else np.array(weights))
-  found = check(network(), loss=loss, config=cfg)
-  assert f'{expected:.4g} is a loss of equal probabilities' in found['initial loss'].text
-  assert found['initial loss'].ok
+  found = preflight._initial_loss(network(), loss, *images())
+  assert f'{expected:.4g} is a loss of equal probabilities' in found.text
+  assert found.ok
 
 
 def test_a_first_loss_far_off_is_warned_about():
   model = network()
   kernel = model.get_layer('logits').kernel
   kernel.assign(kernel * 100.0)
-  found = check(model)
-  assert not found['initial loss'].ok
-  assert 'confidently and wrongly' in found['initial loss'].text
+  found = preflight._initial_loss(model, CROSS_ENTROPY, *images())
+  assert not found.ok
+  assert 'confidently and wrongly' in found.text
 
 
 def test_a_last_layer_that_knows_the_answers_is_warned_about():
@@ -266,13 +264,11 @@ def test_a_last_layer_that_knows_the_answers_is_warned_about():
   outputs = keras.layers.Dense(3, kernel_initializer='identity')(Cheat()(inputs))
   model = keras.Model(inputs, outputs)
 
-  def change(pixels, labels):
-    pixels[:, 0, 0, 0] = labels.argmax(axis=1)
-    return pixels, labels
-
-  found = check(model, Readings(change))
-  assert not found['initial loss'].ok
-  assert 'knows the answers already' in found['initial loss'].text
+  pixels, labels = images()
+  pixels[:, 0, 0, 0] = labels.argmax(axis=1)
+  found = preflight._initial_loss(model, CROSS_ENTROPY, pixels, labels)
+  assert not found.ok
+  assert 'knows the answers already' in found.text
 
 
 def test_a_first_loss_that_is_not_finite_is_refused_and_names_the_layer():

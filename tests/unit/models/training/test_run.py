@@ -56,7 +56,7 @@ def test_training_from_scratch_learns_and_records_why(scratch):
 
 def test_the_curves_hold_a_row_an_epoch_and_the_scheduled_rate(scratch):
   trained, folder = scratch
-  rows = list(csv.DictReader(open(folder / training.CURVES_FILE)))
+  rows = list(csv.DictReader(open(folder / 'curves.csv')))
   assert len(rows) == 6
   # 48 images in batches of 16: 3 steps an epoch, 18 in all, 1 of them warm-up.
   for epoch, row in enumerate(rows):
@@ -67,50 +67,37 @@ def test_the_curves_hold_a_row_an_epoch_and_the_scheduled_rate(scratch):
 
 def test_the_exported_weights_are_those_of_the_best_epoch(scratch):
   trained, folder = scratch
-  rows = list(csv.DictReader(open(folder / training.CURVES_FILE)))
+  rows = list(csv.DictReader(open(folder / 'curves.csv')))
   losses = [float(row['val_loss']) for row in rows]
-  assert trained.record['best_epoch'] == int(np.argmin(losses))
+  assert trained.record['best_epoch'] == 1 + int(np.argmin(losses))
   assert trained.record['best_val_loss'] == pytest.approx(min(losses))
 
 
-def test_best_weights_restores_the_best_and_not_the_last_epoch():
-  from models.training import callbacks
-
-  model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
-  best = callbacks.BestWeights(patience=2)
-  best.set_model(model)
-  best.on_train_begin()
-  for epoch, (weight, loss) in enumerate([(1.0, 3.0), (2.0, 1.0), (3.0, 2.0), (4.0, 2.5)]):
-    model.set_weights([np.array([[weight]])])
-    model.stop_training = False
-    best.on_epoch_end(epoch, {'val_loss': loss})
-  assert model.stop_training  # two epochs without a better one
-  best.restore(model)
-  assert model.get_weights()[0] == 2.0
-  assert best.best_epoch == 1
-
-
 def test_frozen_then_unfrozen_changes_what_it_says_and_nothing_else(
-  scratch, training_data, tmp_path
+  scratch, training_data, tmp_path, monkeypatch
 ):
+  from models.training import loop
+
   _, folder = scratch
   weights = folder / pretrained.WEIGHTS_FILE
   before, after = {}, {}
+  original = loop._Stage.run
 
-  original = training._run_stage
+  def recording(self):
+    backbone = self._loop._model.get_layer('backbone')
+    name = self._config.name
+    before[name] = (
+      [w.copy() for w in backbone.get_weights()],
+      batch_norm_statistics(self._loop._model),
+    )
+    original(self)
+    after[name] = (
+      [w.copy() for w in backbone.get_weights()],
+      batch_norm_statistics(self._loop._model),
+    )
 
-  def recording(model, stage, *args):
-    backbone = model.get_layer('backbone')
-    before[stage.name] = ([w.copy() for w in backbone.get_weights()], batch_norm_statistics(model))
-    result = original(model, stage, *args)
-    after[stage.name] = ([w.copy() for w in backbone.get_weights()], batch_norm_statistics(model))
-    return result
-
-  training._run_stage = recording
-  try:
-    trained = training.train(config(), training_data, str(weights), tmp_path)
-  finally:
-    training._run_stage = original
+  monkeypatch.setattr(loop._Stage, 'run', recording)
+  trained = training.train(config(), training_data, str(weights), tmp_path)
   first, second = trained.record['stages']
   assert (first['name'], second['name']) == ('frozen', 'unfrozen')
   assert second['learning_rate'] == pytest.approx(first['learning_rate'] / 10)
@@ -151,25 +138,33 @@ def test_mixed_precision_computes_in_bfloat16_and_answers_in_float32(training_da
   assert {str(variable.dtype) for variable in trained.model.trainable_variables} == {'float32'}
 
 
-@pytest.mark.parametrize('name', ['adamw', 'sgd'])
-def test_weight_decay_skips_biases_and_batch_norm(name):
-  model = classifier.build(config().model, config().image, 3, MEAN, VARIANCE)
-  optimizer = stages.optimizer(
-    config(optimizer=name).train, StageConfig(name='all', epochs=1, learning_rate=1e-3), steps=10
-  )
-  assert type(optimizer).__name__.lower() == name
-  optimizer.build(model.trainable_variables)
-  kinds = {
-    variable.path.split('/')[-1]: optimizer._use_weight_decay(variable)
-    for variable in model.trainable_variables
-  }
-  assert kinds == {'kernel': True, 'bias': False, 'gamma': False, 'beta': False}
+def test_the_checks_run_first_and_are_recorded(scratch):
+  trained, _ = scratch
+  checks = {check['name']: check for check in trained.record['checks']}
+  assert len(checks) > 4
+  assert all(check['text'] for check in checks.values())
 
 
-def test_a_wrong_class_count_fails_before_the_first_epoch(training_data, tmp_path):
-  model = classifier.build(config().model, config().image, 4, MEAN, VARIANCE)
-  with pytest.raises(TrainingError, match='has 4 outputs. Expected: 3'):
-    training.check_before_training(model, config(), training_data)
+def test_a_network_that_cannot_learn_stops_before_the_first_epoch(
+  training_data, tmp_path, monkeypatch
+):
+  """The labels of a batch are drawn anew each time it is read: as if pixels were shuffled."""
+  from models.training.loop import Loop
+
+  draw = np.random.default_rng(0)
+  original = Loop.first_plain_batch
+
+  def shuffled(self):
+    pixels, labels = original(self)
+    return pixels, labels[draw.permutation(len(labels))]
+
+  monkeypatch.setattr(Loop, 'first_plain_batch', shuffled)
+  with pytest.raises(TrainingError, match='batch'):
+    training.train(config(), training_data, 'none', tmp_path)
+  assert not (tmp_path / training.RECORD_FILE).exists()
+  # Switched off, nothing is looked at.
+  trained = training.train(config(epochs=1, checks=False), training_data, 'none', tmp_path)
+  assert [check['name'] for check in trained.record['checks']] == []
 
 
 def test_an_image_too_small_for_the_backbone_is_an_error():
@@ -206,3 +201,50 @@ def test_loaded_weights_keep_the_normalisation_of_the_new_data(scratch):
   layer = next(layer for layer in backbone.layers if isinstance(layer, keras.layers.Normalization))
   np.testing.assert_allclose(np.ravel(layer.mean), MEAN)
   np.testing.assert_allclose(np.ravel(layer.variance), VARIANCE)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_others(training_data, tmp_path):
+  """Through shuffling, augmentation, dropout and stochastic depth."""
+
+  def weights(seed, folder):
+    settings = config(epochs=2, seed=seed, checks=False)
+    settings = settings.model_copy(
+      update={'model': settings.model.model_copy(update={'drop_connect': 0.2})}
+    )
+    trained = training.train(settings, training_data, 'none', tmp_path / folder)
+    return [value.tobytes() for value in trained.model.get_weights()]
+
+  one, two, other = weights(1, 'one'), weights(1, 'two'), weights(2, 'other')
+  assert one == two
+  assert one != other
+
+
+def test_checks_and_the_search_for_a_rate_leave_the_training_as_it_was(training_data, tmp_path):
+  def weights(folder, **train):
+    trained = training.train(config(epochs=1, **train), training_data, 'none', tmp_path / folder)
+    return [value.tobytes() for value in trained.model.get_weights()], trained.record
+
+  plain, _ = weights('plain', checks=False)
+  looked, record = weights('looked', checks=True, find_rate='show')
+  assert plain == looked
+  assert record['rate_finder']['used'] is False
+  assert (tmp_path / 'looked/rates.png').stat().st_size > 1000
+  assert (tmp_path / 'looked/augmentation.png').stat().st_size > 1000
+
+
+def test_a_rate_that_was_found_scales_every_stage():
+  plan = stages.plan(config().train, True)
+  found = {'rate_finder': {'suggestion': 6e-3, 'used': True, 'reason': ''}}
+  first, second = training._at_found_rate(plan, found)
+  assert first.learning_rate == pytest.approx(6e-3)
+  assert second.learning_rate == pytest.approx(6e-4)
+  assert training._at_found_rate(plan, {}) == plan
+
+
+def test_a_checkpoint_fits_only_the_very_same_training(training_data):
+  settings = config()
+  given = {'weights': 'none', 'code_fingerprint': 'a', 'run_id': '1', 'state_dir': 'x'}
+  one = training.fingerprint(settings, given, training_data)
+  assert one == training.fingerprint(settings, given | {'run_id': '2'}, training_data)
+  assert one != training.fingerprint(settings, given | {'code_fingerprint': 'b'}, training_data)
+  assert one != training.fingerprint(config(seed=5), given, training_data)

@@ -1,0 +1,21 @@
+"""Sections of the config: values that no single field can refuse."""
+
+import pydantic
+import pytest
+
+from schemas.config import AugmentConfig
+
+
+def test_reasons_are_given_for_fields_of_augment():
+  reasons = {'shift': 'a crop of the same scene', 'fn': 'dust on the lens'}
+  assert AugmentConfig(reasons=reasons).reasons == reasons
+
+
+@pytest.mark.parametrize(
+  ('key', 'hint'), [('rotaton', ' Did you mean rotation?'), ('reasons', ''), ('x', '')]
+)
+def test_a_reason_for_no_field_is_named(key, hint):
+  with pytest.raises(pydantic.ValidationError) as caught:
+    AugmentConfig(reasons={key: 'because'})
+  text = str(caught.value)
+  assert f'unknown key {key}.{hint} Known: brightness, contrast, crop_area' in text
