@@ -14,7 +14,7 @@ import pathlib
 import platform
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -24,7 +24,7 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import scipy.stats  # noqa: E402
 
-from schemas.config import DataConfig  # noqa: E402
+from schemas.config import DataConfig, SplitConfig  # noqa: E402
 
 SERIES = 'series'
 # Of the colour histogram: bins of hue, saturation and value, over photos of this side.
@@ -69,18 +69,29 @@ def examine(root: pathlib.Path, labels: pathlib.Path | None = None) -> pd.DataFr
 
 
 def write_records(
-  root: pathlib.Path, folder: pathlib.Path, labels: pathlib.Path | None = None
+  root: pathlib.Path,
+  folder: pathlib.Path,
+  labels: pathlib.Path | None = None,
+  shares: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
   """Has ImageExampleGen's ingest write folder/Split-<name>; returns manifest.parquet.
 
   What an earlier call completed stays. The split lock lies in `folder`: the photos
   may be read-only.
+
+  Args:
+    root: the data folder.
+    folder: to write to.
+    labels: as `write_series` returns it.
+    shares: of the splits; by default Sightline's own.
   """
   from components.image_example_gen import ingest
 
   outputs = _outputs(folder)
   if not (outputs.dataset / ingest.SUMMARY_FILE).exists():
     data = _data(root, labels, folder / 'splits.lock.csv')
+    if shares:
+      data = data.model_copy(update={'split': SplitConfig(**shares)})
     ingest.ingest(data, outputs, folder / 'state', '', _beam())
   return pd.read_parquet(outputs.dataset / ingest.MANIFEST_FILE)
 

@@ -29,7 +29,7 @@ class Seeds(keras.random.SeedGenerator):
 
   def next(self, ordered=True):
     """Returns the next seed, int64 [2]."""
-    pass
+    self._given += 1
     # What is folded in decides the dtype: an int32 would leave half of the bits.
     count = tf.constant(self._given, tf.int64)
     return tf.random.experimental.stateless_fold_in(self._seed, count)

@@ -149,7 +149,10 @@ def gpus() -> list[str] | None:
 
 
 def _changes(root: pathlib.Path) -> dict[str, Any]:
-  tracked = _names(_git(root, 'diff', '--name-only', '-z', 'HEAD'))
+  # Two letters of state and a blank come before each name. (git diff would write to the
+  # index, whatever it was told.)
+  known = _git(root, 'status', '--porcelain', '-z', '--no-renames', '--untracked-files=no')
+  tracked = [line[3:] for line in _names(known)]
   # Anything else that nobody added, such as data, is not code.
   new = _names(
     _git(root, 'ls-files', '--others', '--exclude-standard', '-z', '--', *doctor.PACKAGES)

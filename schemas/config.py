@@ -265,10 +265,10 @@ class TrainConfig(Node):
     'cosine', description='of the learning rate within a stage'
   )
   warmup_fraction: Annotated[float, Field(ge=0, lt=1)] = Field(
-    0.1, description='share of the steps in which the rate rises'
+    0.1, description='share of the steps in which the rate rises; one_cycle wants about 0.3'
   )
   decay_epochs: Annotated[int, Field(ge=1)] = Field(
-    10, description='of schedule step: epochs between two falls; of plateau: epochs without gain'
+    5, description='of schedule step: epochs between two falls; of plateau: epochs without gain'
   )
   decay_factor: Annotated[float, Field(gt=0, lt=1)] = Field(
     0.1, description='of schedules step and plateau: what the rate is multiplied by'
@@ -312,6 +312,16 @@ class TrainConfig(Node):
   stages: tuple[StageConfig, ...] | None = Field(
     None, description='written out, this replaces epochs, frozen_epochs and learning_rate'
   )
+
+  @pydantic.model_validator(mode='after')
+  def _plateau_before_the_end(self) -> 'TrainConfig':
+    if self.schedule == 'plateau' and self.decay_epochs >= self.early_stopping_patience:
+      raise ValueError(
+        f'schedule plateau expects decay_epochs below early_stopping_patience, '
+        f'{self.early_stopping_patience}: the stage would end before its rate falls. '
+        f'Received: {self.decay_epochs}'
+      )
+    return self
 
 
 class SliceFloorConfig(Node):

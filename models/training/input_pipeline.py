@@ -7,6 +7,7 @@ interrupted goes on at the very batch that it had come to.
 
 import dataclasses
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -85,7 +86,7 @@ class Order:
   classes: int
   batch_size: int
   seed: int
-  sampling: str = 'none'
+  sampling: Literal['none', 'oversample', 'undersample'] = 'none'
 
   def repeats(self, epoch: int) -> np.ndarray:
     """Returns how often each record appears in an epoch: int64 [n]."""

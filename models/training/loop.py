@@ -37,6 +37,8 @@ from models.training.progress import Progress
 from schemas.config import Config, StageConfig
 from schemas.errors import TrainingError
 
+# So many images are looked at before the first epoch, however small a batch is.
+_LOOKED_AT = 16
 # Figures are read from the device at most so often, in seconds.
 _FIGURES_EVERY = 0.25
 
@@ -139,7 +141,9 @@ class Loop:
   def plain_batches(self) -> tf.data.Dataset:
     """Returns the images of train in file order, as validation would see them."""
     return input_pipeline.batches(
-      self._order.records, self._batches.decoding, self._config.train.batch_size
+      self._order.records,
+      self._batches.decoding,
+      max(self._config.train.batch_size, _LOOKED_AT),
     )
 
   def run(
@@ -239,7 +243,7 @@ class _Stage:
     stages.apply(loop._model, config)
     self._steps = loop._order.steps()
     self._feed, self._cached = self._choose_feed()
-    self._schedule = schedules.build(train, config, max(1, self._steps // train.accumulate))
+    self._schedule = schedules.build(train, config, self._steps / train.accumulate)
     optimizer = optimizers.build(train, config, self._schedule, loop._model)
     self._inner = optimizer
     if keras.config.dtype_policy().compute_dtype == 'float16':
@@ -257,6 +261,7 @@ class _Stage:
     self._evaluate = step.EvaluationStep(
       self._feed.logits, loop._val_loss, self._feed.inputs, loop._classes
     )
+    self._batches: Iterator = iter(())
     self._progress = Progress(config.name, config.epochs, self._steps, train.batch_size)
     if resumed:
       self._take(resumed)
@@ -293,11 +298,22 @@ class _Stage:
     if position.step == 0:
       self._step.reset()
       position.waiting = position.training = 0.0
-    batches = iter(self._feed.epoch(position.epochs_done, position.step))
+    self._batches = iter(self._feed.epoch(position.epochs_done, position.step))
+    try:
+      self._take_steps()
+    finally:
+      # The frames of an error would keep its threads at work while the interpreter ends.
+      self._batches = iter(())
+    self._end_epoch()
+    if self._loop.due():
+      self._save()
+
+  def _take_steps(self) -> None:
+    position = self._loop.position
     shown = -math.inf
     while position.step < self._steps:
       began = time.monotonic()
-      inputs, labels = next(batches)
+      inputs, labels = next(self._batches)
       fed = time.monotonic()
       if not self._step(inputs, labels):
         self._stop(inputs, labels)
@@ -311,9 +327,6 @@ class _Stage:
         self._progress.step(position.epoch + 1, position.step, self._figures())
       if position.step < self._steps and self._loop.due():
         self._save()
-    self._end_epoch()
-    if self._loop.due():
-      self._save()
 
   def _end_epoch(self) -> None:
     position = self._loop.position

@@ -123,10 +123,8 @@ def _floats(structure: Any) -> list[tf.Tensor]:
 
 
 def _first_bad(calls: list[_Call]) -> int | None:
-  for index, call in enumerate(calls):
-    if _finite(call.inputs) and not _finite(call.outputs):
-      return index
-  return None
+  # What went into the model is finite, so what goes into the first such call is as well.
+  return next((i for i, call in enumerate(calls) if not _finite(call.outputs)), None)
 
 
 def _in_forward(

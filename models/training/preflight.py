@@ -68,7 +68,7 @@ def check(
   """Looks at a network and the first images that it will see.
 
   Afterwards every variable of the model is bit for bit what it was, and as trainable.
-  The model is traced once, and runs eagerly three times.
+  The model runs eagerly twice and is traced once.
 
   Args:
     model: from pixels float32 [N, H, W, 3], 0..255, to logits float32 [N, K]; trainable

@@ -186,7 +186,7 @@ def _train(
     'deterministic': config.train.deterministic,
     **facts,
     'stages': position.records,
-    'best_epoch': position.best_epoch + 1,
+    'best_epoch': None if position.best_epoch is None else position.best_epoch + 1,
     'best_val_loss': position.best_loss,
     'diagnosis': [dataclasses.asdict(finding) for finding in findings],
   }
@@ -241,7 +241,9 @@ def _find_rate(
   stages.apply(model, stage)
 
   def optimizer() -> keras.optimizers.Optimizer:
-    constant = config.train.model_copy(update={'schedule': 'constant', 'warmup_fraction': 0.0})
+    constant = config.train.model_copy(
+      update={'schedule': 'constant', 'warmup_fraction': 0.0, 'accumulate': 1, 'ema': 0.0}
+    )
     return optimizers.build(constant, stage, schedules.build(constant, stage, 1), model)
 
   curve = rate_finder.find(model, loop.loss, optimizer, loop.first_batches())

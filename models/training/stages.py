@@ -67,7 +67,9 @@ def apply(model: keras.Model, stage: StageConfig) -> None:
     ConfigError: for more blocks than the backbone has.
   """
   backbone = model.get_layer('backbone')
-  backbone.trainable = stage.trainable != 'head'
+  for layer in backbone._flatten_layers():
+    # Each for itself: a flag that a model has already is not passed on to its layers.
+    layer.trainable = stage.trainable != 'head'
   if stage.trainable == 'head':
     return
   for layer in backbones.batch_norms(backbone):

@@ -100,3 +100,17 @@ def test_both_functions_count(tmp_path):
 def test_a_module_that_is_nowhere_is_named(tmp_path):
   with pytest.raises(ConfigError, match='augment.fn: expected a module beside the config.*mine_h'):
     own_code.fingerprint(config(fn='mine_h.fn'))
+
+
+def test_a_change_trains_anew(tmp_path):
+  from pipeline import create_pipeline
+
+  (tmp_path / 'mine_i.py').write_text('x = 1\n')
+  given = build_config(
+    {'name': 'x', 'model': {'build_fn': 'mine_i.build', 'weights': 'none'}}, 'test'
+  )
+  own_code.make_importable(given, tmp_path / 'x.yaml')
+  before = create_pipeline._training_config(given)
+  (tmp_path / 'mine_i.py').write_text('x = 2\n')
+  after = create_pipeline._training_config(given)
+  assert {key for key in before if before[key] != after[key]} == {'own_code_fingerprint'}

@@ -1,13 +1,14 @@
 """Features that are kept: the same head as without, in less time."""
 
+import keras
 import numpy as np
 import pytest
 
-from models import classifier
 from models.training import feeds, input_pipeline, memory, stages
 from models.training.checkpoints import Checkpoints
 from models.training.loop import Loop
 from schemas.config import AugmentConfig, Config, StageConfig, TrainConfig
+from tests.unit.models.training.conftest import small_network
 
 STILL = {'shift': 0.0, 'rotation': 0.0, 'zoom': 0.0}
 HEAD = StageConfig(name='head', epochs=3, learning_rate=1e-2, trainable='head')
@@ -42,11 +43,8 @@ def test_features_are_kept_where_they_may_be_and_pay(augment, train, stage, copi
 
 def train(settings, data, folder):
   """Trains the head on a backbone that is the same each time."""
-  import keras
-
   keras.utils.set_random_seed(5)
-  mean, variance = data.pixel_statistics()
-  model = classifier.build(settings.model, settings.image, 3, mean, variance)
+  model = small_network()
   loop = Loop(model, settings, data, Checkpoints(folder / 'kept'), folder)
   position = loop.run([HEAD], {})
   return model, position
@@ -79,8 +77,7 @@ def test_the_gain_is_recorded(cached):
 
 def test_augmented_copies_differ_and_take_turns(training_data):
   settings = config({}, feature_copies=2)
-  mean, variance = training_data.pixel_statistics()
-  model = classifier.build(settings.model, settings.image, 3, mean, variance)
+  model = small_network()
   stages.apply(model, HEAD)
   decoding = input_pipeline.Decoding(training_data.parse_batch, settings.image, 3)
   order = input_pipeline.Order(training_data.train, training_data.label_ids, 3, 16, 3)
@@ -98,8 +95,7 @@ def test_augmented_copies_differ_and_take_turns(training_data):
 
 def test_features_that_would_not_fit_in_memory_are_not_kept(training_data, monkeypatch):
   settings = config(STILL)
-  mean, variance = training_data.pixel_statistics()
-  model = classifier.build(settings.model, settings.image, 3, mean, variance)
+  model = small_network()
   decoding = input_pipeline.Decoding(training_data.parse_batch, settings.image, 3)
   order = input_pipeline.Order(training_data.train, training_data.label_ids, 3, 16, 3)
   batches = input_pipeline.TrainingBatches(order, decoding, settings.image, settings.augment)

@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import pytest
 
-from models import classifier
 from models.training import curves, step
 from models.training.checkpoints import Checkpoints
 from models.training.loop import Loop
 from schemas.config import Config, StageConfig
 from schemas.errors import TrainingError
+from tests.unit.models.training.conftest import small_network
 
 PLAN = [
   StageConfig(name='head', epochs=1, learning_rate=1e-3, trainable='head'),
@@ -38,8 +38,7 @@ class Killed(BaseException):
 
 def train(settings, data, folder, plan=PLAN):
   keras.utils.set_random_seed(settings.train.seed)
-  mean, variance = data.pixel_statistics()
-  model = classifier.build(settings.model, settings.image, 3, mean, variance)
+  model = small_network()
   kept = Checkpoints(folder / 'kept')
   loop = Loop(model, settings, data, kept, folder)
   position = loop.run(plan, {'precision': 'as before'}, kept.latest())

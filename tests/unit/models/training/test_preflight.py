@@ -113,18 +113,19 @@ def test_also_after_a_check_that_failed():
   assert model.get_layer('dropout').rate == 0.9
 
 
-def test_the_model_is_traced_once():
-  class Counted(keras.layers.Layer):
-    traced = 0
+def test_the_model_is_traced_once_without_dropout_and_runs_eagerly_with_it():
+  seen = []
 
-    def call(self, x):
-      Counted.traced += not tf.executing_eagerly()
-      return x
+  class Watched(keras.layers.Dropout):
+    def call(self, x, training=False):
+      seen.append((tf.executing_eagerly(), training, self.rate))
+      return super().call(x, training=training)
 
-  model = network(Counted())
-  Counted.traced = 0
+  model = network(Watched(0.25))
+  seen.clear()
   check(model)
-  assert Counted.traced == 1
+  # The first loss in inference and in training mode; then the one traced step.
+  assert seen == [(True, False, 0.25), (True, True, 0.25), (False, True, 0.0)]
 
 
 def test_a_real_backbone_passes_too():
