@@ -7,6 +7,7 @@ import os
 import pathlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -92,7 +93,7 @@ class _Trainings:
         f'{this_run.folder}: expected the artifact {error.args[0]} of this run. Received: none; '
         f'the reason is in {this_run.log}.'
       ) from error
-    self._data = None
+    self._data: Any = None
 
   def __call__(self, config: Config, name: str) -> float:
     with library_output.to_log(self._run.log):

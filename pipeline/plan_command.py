@@ -1,6 +1,7 @@
 """`sightline model plan`: how long a training will take here, before it begins."""
 
 import collections
+import contextlib
 import math
 import pathlib
 from collections.abc import Sequence
@@ -54,7 +55,14 @@ def _plan(config: Config) -> tuple[list[str], bool]:
   loaded = _weights(config)
   train_images = images_an_epoch(config, counts[features.TRAIN])
   val_images = round(sum(counts[features.VAL].values()))
-  made = planner.plan(config, train_images, val_images, classes, loaded.knows_something)
+  made = planner.plan(
+    config,
+    train_images,
+    val_images,
+    classes,
+    loaded.knows_something,
+    input_seconds=planner.measure_input(config, sample(config), classes),
+  )
   lines = [
     f'{train_images} images an epoch, {val_images} of val, {classes} classes',
     f'weights: {loaded.reason}',
@@ -91,6 +99,19 @@ def count_rows(config: Config) -> dict[str, dict[str, float]]:
       f'{len(counts[features.TRAIN])} ({", ".join(counts[features.TRAIN]) or "no usable row"}).'
     )
   return counts
+
+
+def sample(config: Config) -> list[bytes]:
+  """Returns the bytes of a batch of images, spread over the manifest; unreadable ones missing."""
+  from components.image_example_gen import manifest, spans
+
+  source = manifest.open_manifest(spans.at(config.data))
+  names = [row.filename for row in source.rows() if not row.reason]
+  found = []
+  for name in names[:: max(1, len(names) // config.train.batch_size)]:
+    with contextlib.suppress(DataError, OSError):
+      found.append(source.locate(name).read_bytes())
+  return found[: config.train.batch_size]
 
 
 def images_an_epoch(config: Config, per_class: dict[str, float]) -> int:

@@ -31,7 +31,7 @@ class Feed(Protocol):
   inputs: tf.TensorSpec
   validation: Iterable
 
-  def epoch(self, epoch: int, skip: int = 0) -> tf.data.Dataset: ...
+  def epochs(self, first: int, epochs: int, skip: int = 0) -> tf.data.Dataset: ...
 
   def train_logits(self, inputs: tf.Tensor) -> tf.Tensor: ...
 
@@ -56,9 +56,9 @@ class PixelFeed:
       (network_parts.to_features(model), network_parts.head(model)) if head_only else None
     )
 
-  def epoch(self, epoch: int, skip: int = 0) -> tf.data.Dataset:
-    """Returns the batches of an epoch, counted over all stages."""
-    return self._batches.epoch(epoch, skip)
+  def epochs(self, first: int, epochs: int, skip: int = 0) -> tf.data.Dataset:
+    """Returns the batches of epochs, counted over all stages."""
+    return self._batches.epochs(first, epochs, skip)
 
   def train_logits(self, pixels: tf.Tensor) -> tf.Tensor:
     """Returns logits in training mode; a frozen backbone stays in inference mode."""
@@ -94,17 +94,24 @@ class FeatureFeed:
     self.inputs = tf.TensorSpec([None, copies[0].values.shape[1]], copies[0].values.dtype)
     self._order = order
     self._copies = copies
+    self._values = tf.concat([copy.values for copy in copies], axis=0)
+    self._labels = tf.concat([copy.labels for copy in copies], axis=0)
     self._head = network_parts.head(model)
     self.validation = tf.data.Dataset.from_tensors((validation.values, validation.labels))
 
-  def epoch(self, epoch: int, skip: int = 0) -> tf.data.Dataset:
-    """Returns the batches of an epoch; epochs take the copies in turn."""
-    copy = self._copies[epoch % len(self._copies)]
-    positions = tf.data.Dataset.range(len(copy.values))
-    arranged = self._order.arrange(positions, epoch, skip)
-    return arranged.map(
-      lambda chosen, _: (tf.gather(copy.values, chosen), tf.gather(copy.labels, chosen))
-    ).prefetch(tf.data.AUTOTUNE)
+  def epochs(self, first: int, epochs: int, skip: int = 0) -> tf.data.Dataset:
+    """Returns the batches of epochs, which take the copies in turn."""
+    count = len(self._copies[0].values)
+    arranged = self._order.arrange(tf.data.Dataset.range(count), first, epochs, skip)
+    steps = self._order.steps()
+
+    def chosen(number: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]):
+      positions, _ = batch
+      epoch = first + (skip + number) // steps
+      rows = positions + count * (epoch % len(self._copies))
+      return tf.gather(self._values, rows), tf.gather(self._labels, rows)
+
+    return arranged.enumerate().map(chosen).prefetch(tf.data.AUTOTUNE)
 
   def train_logits(self, features: tf.Tensor) -> tf.Tensor:
     """Returns logits in training mode."""

@@ -96,38 +96,53 @@ class Order:
     """Returns the number of batches in an epoch; the same in every one."""
     return -(-int(self.repeats(0).sum()) // self.batch_size)
 
-  def arrange(self, values: tf.data.Dataset, epoch: int, skip: int = 0) -> tf.data.Dataset:
-    """Puts one value a record, in file order, into the batches of an epoch.
+  def arrange(
+    self, values: tf.data.Dataset, first: int, epochs: int, skip: int = 0
+  ) -> tf.data.Dataset:
+    """Puts one value a record, in file order, into the batches of several epochs.
 
     Args:
       values: of any structure; as many as there are records.
-      epoch: counted over all stages.
-      skip: batches at the head to leave out, before anything is done with them.
+      first: epoch, counted over all stages.
+      epochs: how many, that one included.
+      skip: batches at its head to leave out, before anything is done with them.
 
     Returns:
       (batched values, int64 [2] seed of the batch).
     """
-    order_seed, batch_seed = seeds(self.seed, epoch)
+    numbers = range(first, first + epochs)
+    # A row an epoch, and one graph for all of them: another data set each epoch would
+    # cost the time of a trace each.
+    rows: dict[str, np.ndarray] = {
+      'seeds': np.array([seeds(self.seed, number) for number in numbers], np.int64),
+      'skip': np.array([skip] + [0] * (epochs - 1), np.int64),
+    }
     if self.sampling != 'none':
-      repeats = tf.data.Dataset.from_tensor_slices(self.repeats(epoch))
-      values = tf.data.Dataset.zip(values, repeats).flat_map(
-        lambda value, times: tf.data.Dataset.from_tensors(value).repeat(times)
+      rows['repeats'] = np.array([self.repeats(number) for number in numbers])
+    steps, buffer = self.steps(), shuffle_buffer(self.records, self.batch_size)
+
+    def epoch(row: dict[str, tf.Tensor]) -> tf.data.Dataset:
+      # Of this graph: beside a global seed of 0 shuffle takes no tensor for its own.
+      tf.random.set_seed(1)
+      shown = values
+      if 'repeats' in row:
+        repeats = tf.data.Dataset.from_tensor_slices(row['repeats'])
+        shown = tf.data.Dataset.zip(values, repeats).flat_map(
+          lambda value, times: tf.data.Dataset.from_tensors(value).repeat(times)
+        )
+      batched = shown.shuffle(buffer, seed=row['seeds'][0], reshuffle_each_iteration=False).batch(
+        self.batch_size
       )
-    batched = (
-      values.shuffle(
-        shuffle_buffer(self.records, self.batch_size),
-        seed=order_seed,
-        reshuffle_each_iteration=False,
+      numbered = tf.data.Dataset.range(steps).map(
+        lambda number: tf.stack([row['seeds'][1], number])
       )
-      .batch(self.batch_size)
-      .skip(skip)
-    )
-    numbers = tf.data.Dataset.range(skip, self.steps())
-    return tf.data.Dataset.zip(batched, numbers.map(lambda number: tf.stack([batch_seed, number])))
+      return tf.data.Dataset.zip(batched, numbered).skip(row['skip'])
+
+    return tf.data.Dataset.from_tensor_slices(rows).flat_map(epoch)
 
 
 class TrainingBatches:
-  """Shuffled, augmented batches of train, an epoch at a time."""
+  """Shuffled, augmented batches of train."""
 
   def __init__(self, order: Order, decoding: Decoding, image: ImageConfig, augment: AugmentConfig):
     self.order = order
@@ -136,7 +151,7 @@ class TrainingBatches:
     def change(pixels: tf.Tensor, labels: tf.Tensor, batch_seed: tf.Tensor):
       return augmentation.augment(augment, pixels, labels, batch_seed)
 
-    # One trace for all epochs.
+    # One trace, whatever it is called for.
     self._change = tf.function(
       change,
       input_signature=[
@@ -146,44 +161,38 @@ class TrainingBatches:
       ],
     )
 
-  def epoch(self, epoch: int, skip: int = 0) -> tf.data.Dataset:
-    """Returns (pixels, labels) of one epoch; the same whenever it is asked for.
+  def epochs(self, first: int, epochs: int, skip: int = 0) -> tf.data.Dataset:
+    """Returns (pixels, labels) of several epochs; the same whenever it is asked for.
 
     Args:
-      epoch: counted over all stages, from 0.
+      first: epoch, counted over all stages, from 0.
+      epochs: how many, that one included.
       skip: batches at its head to leave out.
 
     Returns:
       Pixels float32 [N, height, width, 3], 0..255; labels float32 [N, classes], which
       sum to 1.
     """
-
-    def decode_and_change(serialized: tf.Tensor, batch_seed: tf.Tensor):
-      return self._change(*self.decoding.decode(serialized), batch_seed)
-
-    arranged = self.order.arrange(read_records(self.order.records.files), epoch, skip)
-    return arranged.map(
-      decode_and_change, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    ).prefetch(tf.data.AUTOTUNE)
+    serialized = read_records(self.order.records.files)
+    return self._prepared(self.order.arrange(serialized, first, epochs, skip))
 
   def in_file_order(self, copy: int) -> tf.data.Dataset:
     """Returns every image once, augmented as copy number `copy`: for features that are kept.
 
     Returns:
-      (pixels, labels), as `epoch` gives them.
+      (pixels, labels), as `epochs` gives them.
     """
     _, batch_seed = seeds(self.order.seed, -1 - copy)
     numbers = tf.data.Dataset.counter().map(lambda number: tf.stack([batch_seed, number]))
     batched = read_records(self.order.records.files).batch(self.order.batch_size)
-    return (
-      tf.data.Dataset.zip(batched, numbers)
-      .map(
-        lambda serialized, seed: self._change(*self.decoding.decode(serialized), seed),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-      )
-      .prefetch(tf.data.AUTOTUNE)
-    )
+    return self._prepared(tf.data.Dataset.zip(batched, numbers))
+
+  def _prepared(self, batched: tf.data.Dataset) -> tf.data.Dataset:
+    return batched.map(
+      lambda serialized, seed: self._change(*self.decoding.decode(serialized), seed),
+      num_parallel_calls=tf.data.AUTOTUNE,
+      deterministic=True,
+    ).prefetch(tf.data.AUTOTUNE)
 
 
 def seeds(seed: int, epoch: int) -> tuple[int, int]:

@@ -39,6 +39,7 @@ from schemas.errors import TrainingError
 
 # So many images are looked at before the first epoch, however small a batch is.
 _LOOKED_AT = 16
+_EPOCHS_TO_LOOK_AT = 100
 # Figures are read from the device at most so often, in seconds.
 _FIGURES_EVERY = 0.25
 
@@ -135,8 +136,8 @@ class Loop:
     return pixels.numpy(), labels.numpy()
 
   def first_batches(self) -> tf.data.Dataset:
-    """Returns the batches of the first epoch: for a look before it begins."""
-    return self._batches.epoch(0)
+    """Returns training batches, many epochs of them: for a look before the first."""
+    return self._batches.epochs(0, _EPOCHS_TO_LOOK_AT)
 
   def plain_batches(self) -> tf.data.Dataset:
     """Returns the images of train in file order, as validation would see them."""
@@ -269,8 +270,15 @@ class _Stage:
   def run(self) -> None:
     position = self._loop.position
     first_row = position.epochs_done - position.epoch
-    while position.epoch < self._config.epochs and not self._is_exhausted():
-      self._epoch()
+    self._batches = iter(
+      self._feed.epochs(position.epochs_done, self._config.epochs - position.epoch, position.step)
+    )
+    try:
+      while position.epoch < self._config.epochs and not self._is_exhausted():
+        self._epoch()
+    finally:
+      # The frames of an error would keep its threads at work while the interpreter ends.
+      self._batches = iter(())
     # Even where no epoch was better than one of the stage before.
     self._loop.restore_best()
     self._account()
@@ -298,12 +306,7 @@ class _Stage:
     if position.step == 0:
       self._step.reset()
       position.waiting = position.training = 0.0
-    self._batches = iter(self._feed.epoch(position.epochs_done, position.step))
-    try:
-      self._take_steps()
-    finally:
-      # The frames of an error would keep its threads at work while the interpreter ends.
-      self._batches = iter(())
+    self._take_steps()
     self._end_epoch()
     if self._loop.due():
       self._save()

@@ -2,25 +2,29 @@
 
 A few steps of the very network are timed; the rest is arithmetic:
 
-  stage that trains the backbone   epochs * (steps * step + validation steps * share * step)
-  stage that trains the head       the same with share * step for step
-  stage on kept features           copies * steps * share * step + one validation
+  stage that trains the backbone   epochs * (steps * step + validation steps * forward)
+  stage that trains the head       epochs * (steps * forward + validation steps * forward)
+  stage on kept features           copies * steps * forward + validation steps * forward
 
-with the share of a forward pass in a step, and, for each stage, the time to trace it.
-Kept features cost next to nothing after they are computed. Early stopping is not
-counted: it only makes a training shorter.
+with forward a share of a step, to each step of either kind the time to read, decode and
+augment a batch, and to each stage the time to trace it. On a CPU the cores that decode
+are those that train, so the two are added up. Kept features cost next to nothing after
+they are computed. Early stopping is not counted: it only makes a training shorter.
 """
 
 import dataclasses
 import itertools
 import json
 import math
+import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from models import backbones
+import tensorflow as tf
+
+from models import augmentation, backbones, decoder
 from models.training import feeds, precision, stages
-from schemas.config import Config, StageConfig
+from schemas.config import Config, ImageConfig, StageConfig
 
 # Of the time of a training step: forward, and about twice that backward.
 FORWARD_SHARE = 1 / 3
@@ -80,6 +84,7 @@ class Plan:
     batch_size: images a step.
     precision: the dtype policy and why.
     step_seconds: of one training step, measured.
+    input_seconds: to read, decode and augment one batch.
     trace_seconds: to build and trace the network, once a stage, measured.
     stages: what is planned.
     seconds: of the whole training, start and export included.
@@ -93,6 +98,7 @@ class Plan:
   batch_size: int
   precision: precision.Precision
   step_seconds: float
+  input_seconds: float
   trace_seconds: float
   stages: tuple[StagePlan, ...]
   seconds: float
@@ -132,6 +138,7 @@ class _Task:
   train_images: int
   val_images: int
   knows_something: bool
+  input_seconds: float
   trace_seconds: float
 
   def stages(self, config: Config, step_seconds: float) -> tuple[StagePlan, ...]:
@@ -144,7 +151,7 @@ class _Task:
 
   def _stage(self, config: Config, stage: StageConfig, step_seconds: float) -> StagePlan:
     steps = math.ceil(self.train_images / config.train.batch_size)
-    forward = FORWARD_SHARE * step_seconds
+    forward = FORWARD_SHARE * step_seconds + self.input_seconds
     validation = math.ceil(self.val_images / config.train.batch_size) * forward
     copies = feeds.copies_to_keep(config.train, config.augment, stage)
     if copies:
@@ -152,7 +159,7 @@ class _Task:
     elif stage.trainable == 'head':
       seconds = stage.epochs * (steps * forward + validation)
     else:
-      seconds = stage.epochs * (steps * step_seconds + validation)
+      seconds = stage.epochs * (steps * (step_seconds + self.input_seconds) + validation)
     return StagePlan(stage.name, stage.epochs, stage.epochs * steps, self.trace_seconds + seconds)
 
 
@@ -163,6 +170,7 @@ def plan(
   classes: int,
   knows_something: bool,
   measure: precision.Measure = precision.measure_step,
+  input_seconds: float = 0.0,
   clock: Callable[[], float] = time.monotonic,
 ) -> Plan:
   """Times a few steps and says how long the training will take here.
@@ -177,6 +185,8 @@ def plan(
     classes: K.
     knows_something: whether the weights at the start are worth a frozen stage.
     measure: seconds of a step of a config under a policy, for K classes.
+    input_seconds: to read, decode and augment one batch of these images; kept for every
+      image size, since most of it goes by the size of the files.
     clock: tells seconds, for what building and tracing takes.
   """
   stopwatch = _Stopwatch(measure, clock)
@@ -184,7 +194,7 @@ def plan(
   epochs = sum(stage.epochs for stage in stages.plan(config.train, knows_something))
   chosen = precision.choose(config, classes, epochs * batches, stopwatch, clock)
   step_seconds = stopwatch(config, chosen.policy, classes)
-  task = _Task(train_images, val_images, knows_something, stopwatch.trace_seconds)
+  task = _Task(train_images, val_images, knows_something, input_seconds, stopwatch.trace_seconds)
   budget = config.train.budget_minutes
   made = Plan(
     config.image.height,
@@ -192,6 +202,7 @@ def plan(
     config.train.batch_size,
     chosen,
     step_seconds,
+    input_seconds,
     task.trace_seconds,
     task.stages(config, step_seconds),
     task.seconds(config, step_seconds),
@@ -352,6 +363,47 @@ def _overrides(before: Config, after: Config) -> tuple[str, ...]:
   return tuple(found)
 
 
+def measure_input(config: Config, images: Sequence[bytes], classes: int, batches: int = 3) -> float:
+  """Measures what the input of one batch costs, on images of the data set at hand.
+
+  Args:
+    config: image, augment and train.batch_size are read.
+    images: encoded images, a sample; repeated until they are a batch. Those that the
+      decoder refuses are passed over.
+    classes: K.
+    batches: that are timed.
+
+  Returns:
+    Seconds to decode and augment a batch, the median; 0 where no image can be decoded.
+  """
+  usable = [one for one in images if _decodes(one, config.image)]
+  if not usable:
+    return 0.0
+  size = config.train.batch_size
+  encoded = tf.constant(list(itertools.islice(itertools.cycle(usable), size)))
+  labels = tf.one_hot(tf.range(size) % classes, classes)
+
+  @tf.function
+  def bring(seed: tf.Tensor):
+    pixels = decoder.decode_batch(encoded, config.image)
+    return augmentation.augment(config.augment, pixels, labels, seed)
+
+  seconds = []
+  for number in range(1 + batches):
+    began = time.perf_counter()
+    bring(tf.constant([config.train.seed, number], tf.int64))
+    seconds.append(time.perf_counter() - began)
+  return statistics.median(seconds[1:])
+
+
+def _decodes(encoded: bytes, image: ImageConfig) -> bool:
+  try:
+    decoder.decode_and_resize(tf.constant(encoded), image)
+  except tf.errors.InvalidArgumentError:
+    return False
+  return True
+
+
 def in_words(plan: Plan) -> list[str]:
   """Returns the plan for a person, a line each."""
   lines = [
@@ -359,6 +411,8 @@ def in_words(plan: Plan) -> list[str]:
     f'{plan.width} pixels in {plan.precision.policy}',
     f'precision: {plan.precision.reason}',
   ]
+  if plan.input_seconds:
+    lines.insert(1, f'to read, decode and augment them takes {plan.input_seconds:.3g} s more')
   lines += [
     f'stage {stage.name}: {stage.epochs} epochs, {stage.steps} steps, {_duration(stage.seconds)}'
     for stage in plan.stages

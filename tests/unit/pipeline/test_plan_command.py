@@ -43,6 +43,14 @@ def test_one_class_cannot_be_planned_for(tmp_path):
     plan_command.count_rows(config(tmp_path))
 
 
+def test_a_sample_is_spread_over_the_manifest_and_passes_over_what_is_not_there(tmp_path):
+  write(tmp_path, [f'{n}.png,{"ab"[n % 2]}' for n in range(40)])
+  for n in range(40):
+    if n != 20:
+      (tmp_path / f'{n}.png').write_text(str(n))
+  assert plan_command.sample(config(tmp_path, batch_size=4)) == [b'0', b'10', b'30']
+
+
 @pytest.mark.parametrize(
   'sampling, expected', [('none', 33), ('oversample', 48), ('undersample', 18)]
 )
@@ -69,13 +77,17 @@ def test_it_prints_the_plan_and_says_by_its_code_whether_it_fits(
   # A planner with a step of known cost in place of the real one.
   real = planner.plan
   monkeypatch.setattr(
-    planner, 'plan', lambda *args: real(*args, measure=lambda *_: 2.0, clock=lambda: 0.0)
+    planner,
+    'plan',
+    lambda *args, input_seconds: real(
+      *args, lambda *_: 2.0, 0.5 if input_seconds > 0 else 0.0, lambda: 0.0
+    ),
   )
   assert plan_command.run(path, [f'train.budget_minutes={minutes}']) == code
   out = capfd.readouterr().out
   assert '16 images an epoch, 2 of val, 2 classes' in out
   assert 'training from scratch' in out
-  # 3 epochs of 4 steps of 2 s and one of validation, a third of 2 s.
-  assert 'stage scratch: 3 epochs, 12 steps, 26 s' in out
-  assert 'the training takes about 74 s at most' in out
+  # 3 epochs of 4 steps of 2.5 s and one of validation, a third of 2 s and 0.5 s.
+  assert 'stage scratch: 3 epochs, 12 steps, 34 s' in out
+  assert 'the training takes about 82 s at most' in out
   assert precision.FLOAT32 in out

@@ -86,7 +86,7 @@ def test_augmented_copies_differ_and_take_turns(training_data):
   feed = feeds.cache(model, batches, validation, 2).feed
 
   def shown(epoch):
-    rows = np.concatenate([features.numpy() for features, _ in feed.epoch(epoch)])
+    rows = np.concatenate([features.numpy() for features, _ in feed.epochs(epoch, 1)])
     return rows[np.lexsort(rows.T)]
 
   np.testing.assert_array_equal(shown(0), shown(2))

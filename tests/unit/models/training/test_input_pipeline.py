@@ -49,7 +49,7 @@ def test_validation_keeps_file_order_and_gives_equal_batches_twice(training_data
 
 def test_two_epochs_of_training_differ(training_data, decoding):
   batches = training_batches(training_data, decoding)
-  one, two = (next(iter(batches.epoch(number)))[0].numpy() for number in range(2))
+  one, two = (next(iter(batches.epochs(number, 1)))[0].numpy() for number in range(2))
   assert one.shape == two.shape == (16, 32, 32, 3)
   assert not np.array_equal(one, two)
 
@@ -58,7 +58,8 @@ def test_the_same_seed_and_epoch_give_the_same_batches_and_another_seed_others(
   training_data, decoding
 ):
   one, two, other = (
-    pixels_of(training_batches(training_data, decoding, seed=seed).epoch(4)) for seed in (7, 7, 8)
+    pixels_of(training_batches(training_data, decoding, seed=seed).epochs(4, 1))
+    for seed in (7, 7, 8)
   )
   for first, second in zip(one, two, strict=True):
     np.testing.assert_array_equal(first, second)
@@ -69,14 +70,32 @@ def test_an_epoch_that_is_entered_in_its_middle_goes_on_with_the_same_batches(
   training_data, decoding
 ):
   batches = training_batches(training_data, decoding)
-  whole, rest = pixels_of(batches.epoch(2)), pixels_of(batches.epoch(2, skip=1))
+  whole, rest = pixels_of(batches.epochs(2, 1)), pixels_of(batches.epochs(2, 1, skip=1))
   assert (len(whole), len(rest)) == (3, 2)
   for first, second in zip(whole[1:], rest, strict=True):
     np.testing.assert_array_equal(first, second)
 
 
+def test_epochs_in_a_row_are_those_that_are_asked_for_one_by_one(training_data, decoding):
+  batches = training_batches(training_data, decoding)
+  row = pixels_of(batches.epochs(1, 3, skip=2))
+  single = [batch for epoch in (1, 2, 3) for batch in pixels_of(batches.epochs(epoch, 1))]
+  assert len(row) == 7
+  for first, second in zip(row, single[2:], strict=True):
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize('seed', [0, 5])
+def test_the_order_does_not_hang_on_the_global_seed(training_data, decoding, seed):
+  expected = pixels_of(training_batches(training_data, decoding).epochs(0, 1))
+  tf.random.set_seed(seed)
+  shown = pixels_of(training_batches(training_data, decoding).epochs(0, 1))
+  for first, second in zip(expected, shown, strict=True):
+    np.testing.assert_array_equal(first, second)
+
+
 def test_an_epoch_holds_every_training_image_once(training_data, decoding, images):
-  epoch = training_batches(training_data, decoding).epoch(0)
+  epoch = training_batches(training_data, decoding).epochs(0, 1)
   labels = np.concatenate([labels.numpy() for _, labels in epoch])
   assert len(labels) == len(images['train'])
   counts = dict(zip(training_data.labels, labels.sum(axis=0), strict=True))
@@ -112,7 +131,7 @@ def test_resampled_epochs_show_each_class_as_often(tmp_path, sampling, count):
   )
   values = tf.data.Dataset.from_tensor_slices(np.arange(len(ids)))
   shown = [
-    np.concatenate([batch.numpy() for batch, _ in resampled.arrange(values, epoch)])
+    np.concatenate([batch.numpy() for batch, _ in resampled.arrange(values, epoch, 1)])
     for epoch in (0, 1)
   ]
   for epoch in shown:
@@ -169,7 +188,7 @@ def test_training_shuffles_within_that_buffer(training_data, decoding, monkeypat
     return shuffle(self, buffer_size, *args, **kwargs)
 
   monkeypatch.setattr(tf.data.Dataset, 'shuffle', noting)
-  training_batches(training_data, decoding).epoch(0)
+  training_batches(training_data, decoding).epochs(0, 1)
   assert asked == [16]
 
 

@@ -1,9 +1,12 @@
 """The plan of a training whose steps cost a known time: its seconds, and what fits a budget."""
 
+import io
 import math
 import shlex
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from models.training import planner
 from schemas.loader import build_config
@@ -44,7 +47,7 @@ def tree(side=96, augmented=True, **train):
 
 def plan(config, knows_something=False, fake=None, train_images=1000, val_images=95):
   fake = fake or Fake()
-  return planner.plan(config, train_images, val_images, 3, knows_something, fake, fake.clock)
+  return planner.plan(config, train_images, val_images, 3, knows_something, fake, clock=fake.clock)
 
 
 def seconds(config, epochs, fake=None):
@@ -83,6 +86,25 @@ def test_a_frozen_stage_that_keeps_features_computes_them_once(augmented, copies
   frozen = plan(config, knows_something=True).stages[0]
   once = (copies * 100 + 10) * Fake().step(config) / 3
   assert frozen.seconds == pytest.approx(TRACE + once + 50 * 100 * 0.003)
+
+
+def test_the_input_of_each_batch_comes_on_top():
+  config = build_config(tree(epochs=15), 'test')
+  fake = Fake()
+  without = plan(config)
+  made = planner.plan(config, 1000, 95, 3, False, fake, 0.2, fake.clock)
+  assert made.seconds == pytest.approx(without.seconds + 15 * 110 * 0.2)
+  assert planner.in_words(made)[1] == 'to read, decode and augment them takes 0.2 s more'
+
+
+def test_the_input_is_measured_on_the_images_that_can_be_decoded():
+  values = tree(side=32)
+  values['train']['batch_size'] = 3
+  config = build_config(values, 'test')
+  stream = io.BytesIO()
+  Image.fromarray(np.full((20, 30, 3), 90, np.uint8)).save(stream, 'PNG')
+  assert planner.measure_input(config, [b'no image', stream.getvalue()], 2) > 0
+  assert planner.measure_input(config, [b'no image'], 2) == 0
 
 
 def test_within_the_budget_nothing_is_proposed_or_measured_again():
