@@ -71,7 +71,7 @@ def environment(folder: pathlib.Path) -> pathlib.Path:
   if not marker.exists():
     print(f'making {folder}', flush=True)
     subprocess.run([sys.executable, '-m', 'venv', '--clear', folder], check=True)
-    install = [python, '-m', 'pip', 'install', '--quiet']
+    install = [str(python), '-m', 'pip', 'install', '--quiet']
     subprocess.run([*install, *TORCH], check=True)
     subprocess.run([*install, '--no-deps', TIMM], check=True)
     marker.touch()
@@ -108,10 +108,10 @@ def ours(policy: str, size: int, batch: int, warm_up: int, steps: int) -> dict:
   from schemas.config import ImageConfig, ModelConfig
 
   keras.config.set_dtype_policy(policy)
-  mean, variance = np.full(3, 0.5, np.float32), np.full(3, 0.08, np.float32)
+  statistics_of = {'mean': np.full(3, 0.5), 'variance': np.full(3, 0.08)}
   image = ImageConfig(height=size, width=size)
   model = classifier.build(
-    ModelConfig(backbone='efficientnet_b0', dropout=0.2), image, CLASSES, mean, variance
+    ModelConfig(backbone='efficientnet_b0', dropout=0.2), image, CLASSES, **statistics_of
   )
   variables = model.trainable_variables
   optimizer = keras.optimizers.AdamW(RATE, weight_decay=DECAY)
@@ -242,22 +242,25 @@ def say(size: int, args: argparse.Namespace, found: dict[str, list[dict]]) -> No
       f'{whose} {arm:17}{turns[0]["parameters"]:11}{medians[arm] * 1e3:11.0f}{spread:>18}'
       f'{args.batch / medians[arm]:10.1f}'
     )
-  best = {
-    group: min((arm for arm in medians if (arm in OURS) == is_ours), key=medians.get, default=None)
-    for group, is_ours in (('ours', True), ('theirs', False))
-  }
-  if all(best.values()):
+  mine = fastest(medians, is_ours=True)
+  other = fastest(medians, is_ours=False)
+  if mine and other:
     # Turn by turn: what slowed a round slows both sides of its ratio.
     ratios = [
-      statistics.median(mine['seconds']) / statistics.median(other['seconds'])
-      for mine, other in zip(found[best['ours']], found[best['theirs']], strict=True)
+      statistics.median(first['seconds']) / statistics.median(second['seconds'])
+      for first, second in zip(found[mine], found[other], strict=True)
     ]
     print(
-      f'ours ({best["ours"]}) takes {medians[best["ours"]] / medians[best["theirs"]]:.2f} times '
-      f'the time of the fastest of theirs ({best["theirs"]}); turn by turn {min(ratios):.2f} to '
-      f'{max(ratios):.2f}',
+      f'ours ({mine}) takes {medians[mine] / medians[other]:.2f} times the time of the fastest of '
+      f'theirs ({other}); turn by turn {min(ratios):.2f} to {max(ratios):.2f}',
       flush=True,
     )
+
+
+def fastest(medians: dict[str, float], is_ours: bool) -> str | None:
+  """Returns the fastest arm of one side; None where none of it ran."""
+  side = [arm for arm in medians if (arm in OURS) == is_ours]
+  return min(side, key=lambda arm: medians[arm]) if side else None
 
 
 if __name__ == '__main__':

@@ -179,7 +179,7 @@ def decode(root: pathlib.Path, paths: Sequence[str], side: int) -> np.ndarray:
 
   image = ImageConfig(height=side, width=side)
   manifest = open_manifest(DataConfig(root=root.resolve()))
-  pixels = np.empty((len(paths), side, side, 3), np.uint8)
+  pixels: np.ndarray = np.empty((len(paths), side, side, 3), np.uint8)
   one = tf.function(lambda data: decoder.decode_and_resize(data, image))
   for index, path in enumerate(paths):
     data = image_file.prepare(manifest.locate(path).read_bytes()).encoded

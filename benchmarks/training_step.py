@@ -155,8 +155,8 @@ class Bare:
     previous = keras.config.dtype_policy()
     keras.config.set_dtype_policy(config.train.precision)
     draw = np.random.default_rng(SEED)
-    mean, variance = np.full(3, 0.5, np.float32), np.full(3, 0.08, np.float32)
-    model = classifier.build(config.model, config.image, classes, mean, variance)
+    half: np.ndarray = np.full(3, 0.5, np.float32)
+    model = classifier.build(config.model, config.image, classes, half, half)
     keras.config.set_dtype_policy(previous)
     variables = model.trainable_variables
     train = config.train

@@ -35,7 +35,6 @@ import os
 import pathlib
 import shutil
 import statistics
-import sys
 import time
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
@@ -246,10 +245,10 @@ def subset(images, count: int, seed: int):
   if not count:
     return images
   order = np.random.default_rng(seed).permutation(len(images))
-  kept, taken = [], {}
+  kept, taken = [], dict.fromkeys((label for _, _, label in images), 0)
   for index in order:
     label = images[index][2]
-    if taken.setdefault(label, 0) < count:
+    if taken[label] < count:
       taken[label] += 1
       kept.append(images[index])
   return kept
@@ -394,7 +393,7 @@ def permuted(first: np.ndarray, second: np.ndarray, series: np.ndarray) -> float
 def corrected(p: dict) -> dict:
   """Returns p by Holm (1979): the i-th smallest of m times m - i + 1, never falling."""
   result, largest = {}, 0.0
-  for index, key in enumerate(sorted(p, key=p.get)):
+  for index, key in enumerate(sorted(p, key=lambda key: p[key])):
     largest = max(largest, min(1.0, p[key] * (len(p) - index)))
     result[key] = largest
   return result
@@ -432,7 +431,7 @@ def time_step(args: argparse.Namespace, trainable: str) -> float:
   from models.training import stages
   from schemas.config import ImageConfig, ModelConfig, StageConfig
 
-  half = np.full(3, 0.5, np.float32)
+  half: np.ndarray = np.full(3, 0.5, np.float32)
   image = ImageConfig(height=args.size, width=args.size)
   model = classifier.build(ModelConfig(backbone=args.backbone), image, 10, half, half)
   stages.apply(model, StageConfig(name='x', epochs=1, learning_rate=1e-3, trainable=trainable))
@@ -478,11 +477,13 @@ def write_weights(args: argparse.Namespace, source: Photos, weights: pathlib.Pat
     'sha256': hashlib.sha256(path.read_bytes()).hexdigest(),
     'licence': 'MIT',
     'licence_text': (root / 'LICENSE').read_text(encoding='utf-8').strip(),
-    'trained_on': f'{photos} smartphone photos of fruit in {held_out["classes"]} classes, of the '
-    'Grocery Store Dataset by Marcus Klasson and others (MIT)',
+    'trained_on': f'{held_out["train_images"]} of {photos} smartphone photos of fruit in '
+    f'{held_out["classes"]} classes, of the Grocery Store Dataset by Marcus Klasson and '
+    'others (MIT)',
     'images': {split: len(found) for split, found in source.images.items()},
     'held_out': {
-      'what': 'test photos of the same classes, near-copies and guessed series kept out of train',
+      'what': 'test photos of the same classes; near-copies and such series as could be guessed '
+      'stand in one split, further series may be divided, which flatters',
       'accuracy': held_out['correct'] / held_out['images'],
       'n': held_out['images'],
       'interval': [low, high],
@@ -527,4 +528,4 @@ def frozen_helps(compared: dict) -> bool:
 
 
 if __name__ == '__main__':
-  sys.exit(main())
+  main()

@@ -45,6 +45,8 @@ def export(
   label_table = tf.constant(labels)
   raw_spec = transform.raw_feature_spec()
 
+  # Traced once, for both signatures: the network is most of the export's time.
+  @tf.function(input_signature=[tf.TensorSpec([None], tf.string, signatures.IMAGE_BYTES)])
   def answer(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
     pixels = decoder.decode_batch(image_bytes, image)
     probabilities = tf.nn.softmax(model(pixels, training=False))
@@ -69,9 +71,7 @@ def export(
   # saved anyway: tracked as well, it would be stored a second time.
   archive.track(transform_layer)
   strings = tf.TensorSpec([None], tf.string)
-  archive.add_endpoint(
-    signatures.SERVING_DEFAULT, answer, input_signature=[_named(strings, signatures.IMAGE_BYTES)]
-  )
+  archive.add_endpoint(signatures.SERVING_DEFAULT, answer)
   archive.add_endpoint(
     signatures.SERVING_EXAMPLES,
     serve_examples,
@@ -84,7 +84,10 @@ def export(
   )
   if folder.exists():
     shutil.rmtree(folder)
-  archive.write_out(str(folder), verbose=False)
+  # Nobody trains what is served. TensorFlow would trace the gradient of every
+  # activation that has one of its own: a third of the time.
+  options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+  archive.write_out(str(folder), options=options, verbose=False)
   write_identity(folder, config, labels, run_id)
 
 
