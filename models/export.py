@@ -46,7 +46,9 @@ def export(
   raw_spec = transform.raw_feature_spec()
 
   # Traced once, for both signatures: the network is most of the export's time.
-  @tf.function(input_signature=[tf.TensorSpec([None], tf.string, signatures.IMAGE_BYTES)])
+  @tf.function(
+    input_signature=[tf.TensorSpec([None], tf.string, signatures.IMAGE_BYTES)], autograph=False
+  )
   def answer(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
     pixels = decoder.decode_batch(image_bytes, image)
     probabilities = tf.nn.softmax(model(pixels, training=False))
@@ -57,11 +59,17 @@ def export(
       signatures.PREDICTED_LABEL: tf.gather(label_table, class_id),
     }
 
+  @tf.function(
+    input_signature=[tf.TensorSpec([None], tf.string, signatures.EXAMPLES)], autograph=False
+  )
   def serve_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
     # Only the image is parsed: a client need not know the label.
     parsed = tf.io.parse_example(examples, {features.IMAGE: tf.io.FixedLenFeature([], tf.string)})
     return answer(parsed[features.IMAGE])
 
+  @tf.function(
+    input_signature=[tf.TensorSpec([None], tf.string, signatures.EXAMPLES)], autograph=False
+  )
   def transform_features(examples: tf.Tensor) -> dict[str, tf.Tensor]:
     transformed = transform_layer(tf.io.parse_example(examples, raw_spec))
     return {features.LABEL_ID: transformed[features.LABEL_ID]}
@@ -70,18 +78,13 @@ def export(
   # For its lookup table. The model is left to its endpoints, whose variables are
   # saved anyway: tracked as well, it would be stored a second time.
   archive.track(transform_layer)
-  strings = tf.TensorSpec([None], tf.string)
-  archive.add_endpoint(signatures.SERVING_DEFAULT, answer)
-  archive.add_endpoint(
-    signatures.SERVING_EXAMPLES,
-    serve_examples,
-    input_signature=[_named(strings, signatures.EXAMPLES)],
-  )
-  archive.add_endpoint(
-    signatures.TRANSFORM_FEATURES,
-    transform_features,
-    input_signature=[_named(strings, signatures.EXAMPLES)],
-  )
+  for name, endpoint in (
+    (signatures.SERVING_DEFAULT, answer),
+    (signatures.SERVING_EXAMPLES, serve_examples),
+    (signatures.TRANSFORM_FEATURES, transform_features),
+  ):
+    _order_variables(endpoint.get_concrete_function().graph, model)
+    archive.add_endpoint(name, endpoint)
   if folder.exists():
     shutil.rmtree(folder)
   # Nobody trains what is served. TensorFlow would trace the gradient of every
@@ -110,5 +113,11 @@ def write_identity(folder: pathlib.Path, config: Config, labels: list[str], run_
   )
 
 
-def _named(spec: tf.TensorSpec, name: str) -> tf.TensorSpec:
-  return tf.TensorSpec(spec.shape, spec.dtype, name)
+def _order_variables(graph, model: keras.Model) -> None:
+  """Gives the variables of a traced function the model's order.
+
+  TensorFlow lists them as it finds them in a set, in another order in each process,
+  and they are stored in that order: equal weights would have different hashes.
+  """
+  known = {id(variable.value): place for place, variable in enumerate(model.variables)}
+  graph.variables = sorted(graph.variables, key=lambda v: known.get(id(v), len(known)))

@@ -181,6 +181,7 @@ def cache(
   compute = tf.function(
     lambda pixels: to_features(pixels, training=False),
     input_signature=[tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)],
+    autograph=False,
   )
   began = time.monotonic()
   kept_validation = _features(compute, validation)

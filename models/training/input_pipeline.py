@@ -53,7 +53,7 @@ class Decoding:
       image_bytes, label_ids = parse_batch(serialized)
       return decoder.decode_batch(image_bytes, image), tf.one_hot(label_ids, classes)
 
-    self.decode = tf.function(decode, input_signature=[strings])
+    self.decode = tf.function(decode, input_signature=[strings], autograph=False)
 
 
 def batches(records: Records, decoding: Decoding, batch_size: int) -> tf.data.Dataset:
@@ -159,6 +159,7 @@ class TrainingBatches:
         tf.TensorSpec([None, order.classes], tf.float32),
         tf.TensorSpec([2], tf.int64),
       ],
+      autograph=False,
     )
 
   def epochs(self, first: int, epochs: int, skip: int = 0) -> tf.data.Dataset:

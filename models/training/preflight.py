@@ -25,7 +25,7 @@ ENOUGH_STEPS = 30
 # One more step is begun below it, counted from the first step, which traces the graph.
 SECONDS = 20.0
 # The records are read anew for each step until their reading has taken this long.
-READING_SECONDS = 5.0
+READING_SECONDS = 2.0
 # Of random logits, to learn how far from the expected loss is far.
 _DRAWS = 25
 # float16 loses gradients below 6e-8; the same factor for all steps is enough here.
@@ -324,7 +324,11 @@ class _Learner:
     self._optimizer.build(self.variables)
     self._fresh = [variable.numpy() for variable in self._optimizer.variables]
     signature = [tf.TensorSpec(shape, tf.float32), tf.TensorSpec((shape[0], classes), tf.float32)]
-    self.step = tf.function(self._step, input_signature=[*signature, tf.TensorSpec([], tf.float32)])
+    self.step = tf.function(
+      self._step,
+      input_signature=[*signature, tf.TensorSpec([], tf.float32)],
+      autograph=False,
+    )
 
   def restart(self, rate: float) -> None:
     """Forgets the optimizer's moments; the weights are another's business."""

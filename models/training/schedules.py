@@ -12,7 +12,7 @@ from typing import Any
 import keras
 
 from schemas.config import StageConfig, TrainConfig
-from schemas.errors import ConfigError, TrainingError
+from schemas.errors import TrainingError
 
 # Of one_cycle: where the rate begins and where it ends, as shares of the peak.
 CYCLE_START = 1 / 25
@@ -197,8 +197,7 @@ def build(train: TrainConfig, stage: StageConfig, steps_per_epoch: float) -> Sch
   """Returns the schedule of a stage.
 
   Args:
-    train: schedule, warmup_fraction, decay_epochs, decay_factor and
-      early_stopping_patience are read.
+    train: schedule, warmup_fraction, decay_epochs and decay_factor are read.
     stage: learning_rate, the peak, and epochs.
     steps_per_epoch: updates of the optimizer an epoch: batches / train.accumulate. A
       fraction, where an update takes gradients from the end of one epoch and the
@@ -206,7 +205,6 @@ def build(train: TrainConfig, stage: StageConfig, steps_per_epoch: float) -> Sch
 
   Raises:
     TrainingError: for a stage without an update.
-    ConfigError: for a plateau that early stopping would always forestall.
   """
   # The sum of equal fractions may fall short of a whole number by rounding.
   steps = int(steps_per_epoch * stage.epochs + 1e-6)
@@ -224,12 +222,6 @@ def build(train: TrainConfig, stage: StageConfig, steps_per_epoch: float) -> Sch
     case 'step':
       return WarmupStep(*common, train.decay_epochs * steps_per_epoch, train.decay_factor)
     case 'plateau':
-      if train.decay_epochs >= train.early_stopping_patience:
-        raise ConfigError(
-          f'train.decay_epochs: schedule plateau expects fewer than '
-          f'train.early_stopping_patience, {train.early_stopping_patience}: the stage would end '
-          f'before its rate falls. Received: {train.decay_epochs}.'
-        )
       return WarmupPlateau(*common, train.decay_epochs, train.decay_factor)
     case 'constant':
       return WarmupConstant(*common)

@@ -1,4 +1,8 @@
-"""One step of training and one of validation, each traced once for a stage."""
+"""One step of training and one of validation, each traced once for a stage.
+
+Without AutoGraph: nothing here needs it, Keras exports without it, and converting every
+layer takes seconds.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -53,7 +57,9 @@ class TrainStep:
     self._optimizer = optimizer
     self.sums = tf.Variable(tf.zeros([_SUMS], tf.float64), trainable=False, name='epoch_sums')
     self._call = tf.function(
-      self._step, input_signature=[inputs, tf.TensorSpec([None, classes], tf.float32)]
+      self._step,
+      input_signature=[inputs, tf.TensorSpec([None, classes], tf.float32)],
+      autograph=False,
     )
 
   def __call__(self, inputs: tf.Tensor, labels: tf.Tensor) -> bool:
@@ -129,7 +135,9 @@ class EvaluationStep:
     self._forward = forward
     self._loss = loss
     self._call = tf.function(
-      self._step, input_signature=[inputs, tf.TensorSpec([None, classes], tf.float32)]
+      self._step,
+      input_signature=[inputs, tf.TensorSpec([None, classes], tf.float32)],
+      autograph=False,
     )
 
   def __call__(self, batches: tf.data.Dataset) -> tuple[float, float]:

@@ -176,3 +176,22 @@ def test_the_weights_hash_changes_with_a_byte(exported, tmp_path):
 def test_a_folder_without_variables_has_no_weights_hash(tmp_path):
   with pytest.raises(ExportError, match='expected a SavedModel with variables'):
     weights_hash.weights_sha256(tmp_path)
+
+
+def test_equal_weights_have_one_hash_in_whatever_order_tensorflow_finds_them(
+  exported, config, training_data, tmp_path
+):
+  model, folder = exported
+  mean, variance = training_data.pixel_statistics()
+  for copy in ('one', 'other'):
+    twin = classifier.build(config.model, config.image, len(training_data.labels), mean, variance)
+    twin.set_weights(model.get_weights())
+    export.export(
+      twin,
+      training_data.transform,
+      training_data.transform_layer,
+      config,
+      training_data.labels,
+      tmp_path / copy,
+    )
+    assert weights_hash.weights_sha256(tmp_path / copy) == weights_hash.weights_sha256(folder)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from models.training import schedules
 from schemas.config import StageConfig, TrainConfig
-from schemas.errors import ConfigError, TrainingError
+from schemas.errors import TrainingError
 
 PEAK = 0.02
 STEPS_PER_EPOCH = 7
@@ -178,9 +178,3 @@ def test_a_step_falls_at_the_first_update_after_a_fractional_epoch():
   # 5 batches an epoch, 4 an update: two epochs end after update 2.5.
   rates = [float(schedules.build(train, stage, 5 / 4)(step)) for step in range(6)]
   np.testing.assert_allclose(rates, [PEAK] * 3 + [PEAK / 2] * 2 + [PEAK / 4], rtol=1e-6)
-
-
-def test_a_plateau_that_early_stopping_forestalls_is_an_error():
-  with pytest.raises(ConfigError, match='early_stopping_patience, 3.*Received: 3'):
-    made('plateau', early_stopping_patience=3)
-  made('plateau', early_stopping_patience=4)
