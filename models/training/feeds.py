@@ -45,7 +45,7 @@ class PixelFeed:
     self,
     model: keras.Model,
     batches: TrainingBatches,
-    validation: tf.data.Dataset,
+    validation: Iterable,
     head_only: bool,
   ):
     self.inputs = tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)
@@ -156,7 +156,7 @@ def copies_to_keep(train: TrainConfig, augment: AugmentConfig, stage: StageConfi
 def cache(
   model: keras.Model,
   batches: TrainingBatches,
-  validation: tf.data.Dataset,
+  validation: Iterable,
   copies: int,
 ) -> Cached | None:
   """Computes the features of train and val; None where they would not fit in memory.
@@ -197,7 +197,7 @@ def cache(
   )
 
 
-def _features(compute, batches: tf.data.Dataset) -> Features:
+def _features(compute, batches: Iterable) -> Features:
   values, labels = [], []
   for pixels, batch_labels in batches:
     values.append(compute(pixels))

@@ -118,7 +118,9 @@ class Loop:
     self._batches = input_pipeline.TrainingBatches(
       self._order, decoding, config.image, config.augment
     )
-    self._validation = input_pipeline.batches(data.val, decoding, train.batch_size)
+    self._validation = input_pipeline.Repeatedly(
+      input_pipeline.batches(data.val, decoding, train.batch_size)
+    )
     weights = None
     if train.class_weights:
       weights = sampling.class_weights(sampling.class_counts(data.label_ids, classes))
@@ -172,6 +174,7 @@ class Loop:
         at_hand = resumed if resumed and index == resumed.meta['position']['stage'] else None
         _Stage(self, plan[index], at_hand).run()
     finally:
+      self._validation.close()
       self._curves.close()
     return self.position
 

@@ -4,7 +4,7 @@ Without AutoGraph: nothing here needs it, Keras exports without it, and converti
 layer takes seconds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import keras
@@ -140,7 +140,7 @@ class EvaluationStep:
       autograph=False,
     )
 
-  def __call__(self, batches: tf.data.Dataset) -> tuple[float, float]:
+  def __call__(self, batches: Iterable) -> tuple[float, float]:
     """Returns the mean loss and the accuracy over batches; the same ones give the same bits."""
     loss = hits = images = 0.0
     for inputs, labels in batches:

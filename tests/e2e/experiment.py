@@ -80,7 +80,7 @@ data:
   slice_columns: [device]
 image: {height: 32, width: 32}
 model: {backbone: efficientnet_tiny, weights: none}
-train: {batch_size: 16, epochs: 6, learning_rate: 0.004}
+train: {batch_size: 16, epochs: 6, learning_rate: 0.004, checks: false}
 evaluate:
   min_accuracy: 0.6
   slice_floors:

@@ -3,7 +3,7 @@
 import pydantic
 import pytest
 
-from schemas.config import AugmentConfig
+from schemas.config import AugmentConfig, TrainConfig
 
 
 def test_reasons_are_given_for_fields_of_augment():
@@ -19,3 +19,11 @@ def test_a_reason_for_no_field_is_named(key, hint):
     AugmentConfig(reasons={key: 'because'})
   text = str(caught.value)
   assert f'unknown key {key}.{hint} Known: brightness, contrast, crop_area' in text
+
+
+def test_a_plateau_that_early_stopping_forestalls_is_an_error():
+  with pytest.raises(
+    pydantic.ValidationError, match='below early_stopping_patience, 3.*Received: 3'
+  ):
+    TrainConfig(schedule='plateau', decay_epochs=3, early_stopping_patience=3)
+  TrainConfig(schedule='plateau', decay_epochs=3, early_stopping_patience=4)

@@ -47,6 +47,18 @@ def test_validation_keeps_file_order_and_gives_equal_batches_twice(training_data
   )
 
 
+def test_one_iterator_serves_every_pass():
+  numbers = tf.data.Dataset.range(5)
+  batches = numbers.batch(2).apply(tf.data.experimental.assert_cardinality(3))
+  repeated = input_pipeline.Repeatedly(batches)
+  for _ in range(3):
+    assert [batch.numpy().tolist() for batch in repeated] == [[0, 1], [2, 3], [4]]
+  # A pass that was left unfinished does not shift those after it.
+  next(iter(repeated))
+  repeated.close()
+  assert [batch.numpy().tolist() for batch in repeated] == [[0, 1], [2, 3], [4]]
+
+
 def test_two_epochs_of_training_differ(training_data, decoding):
   batches = training_batches(training_data, decoding)
   one, two = (next(iter(batches.epochs(number, 1)))[0].numpy() for number in range(2))

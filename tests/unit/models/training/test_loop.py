@@ -77,9 +77,9 @@ def test_killed_anywhere_it_ends_with_the_same_weights_and_curve(
   settings, training_data, tmp_path, monkeypatch
 ):
   one, position = train(config(**settings), training_data, tmp_path / 'whole')
-  # 3 batches an epoch, 9 in all: in the head's epoch, at the start of a stage, in the
-  # middle of an epoch, between two, and twice in the same.
-  for batches in (2, 1, 2, 1, 2):
+  # 3 batches an epoch, 9 in all: in the head's epoch, between two stages, in the middle of
+  # the last epoch.
+  for batches in (2, 1, 4):
     with monkeypatch.context() as patched:
       kill_after(patched, batches)
       with pytest.raises(Killed):
