@@ -24,7 +24,7 @@ demo: env
 	@$(BIN)/sightline run pipeline/configs/digits.yaml
 
 test: lint types
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not long'
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not long'
 
 test-long: env
 	$(BIN)/python -m pytest -m long

@@ -77,7 +77,7 @@ def hash_of(config) -> int:
   import hashlib
 
   parts = (config.image, config.augment, config.model, config.train)
-  text = ''.join(part.model_dump_json() for part in parts)
+  text = ''.join(part.model_dump_json() for part in parts) + photo_folds.code()
   return int(hashlib.sha256(text.encode()).hexdigest()[:12], 16)
 
 

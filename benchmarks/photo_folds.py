@@ -245,6 +245,16 @@ def say_machine(*packages: str) -> None:
   print(f'Python {platform.python_version()}, {versions}; load {os.getloadavg()[0]:.1f}')
 
 
+def code() -> str:
+  """Returns what trains, as a text: a kept answer of other code or other libraries is not taken."""
+  from importlib import metadata
+
+  from pipeline import code_fingerprint
+
+  versions = [metadata.version(name) for name in ('tensorflow', 'keras')]
+  return '-'.join([code_fingerprint.fingerprint('models', 'schemas'), *versions])
+
+
 def cpu() -> str:
   """Returns the name of the processor."""
   lines = pathlib.Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines()

@@ -51,7 +51,10 @@ def main() -> None:
   args = parser.parse_args()
   if args.child:
     measure(args, args.sizes[0])
-    return
+    sys.stdout.flush()
+    # Without the end of the interpreter, in which TensorFlow may crash over a graph that
+    # Transform made.
+    os._exit(0)
   photo_folds.say_machine('tensorflow', 'keras')
   photos(args)
   for size in args.sizes:

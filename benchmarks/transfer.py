@@ -44,6 +44,8 @@ import photo_folds
 import training_records
 
 WEIGHTS_FOLDER = photo_folds.ROOT / 'models/weights'
+# Beside the pretrained weights that they are of.
+RESULTS = 'results.json'
 ARMS = ('scratch', 'frozen', 'unfrozen', 'staged')
 # Of the second data set. Its test is large: the question is which arm is better.
 SHARES = {'train': 0.65, 'val': 0.1, 'test': 0.25}
@@ -102,7 +104,7 @@ def main() -> None:
     return
   weights = pretrain(args, source)
   if not args.pretrain_only:
-    say_table(args, target, compare_arms(args, target, weights))
+    say_table(args, target, compare_arms(args, target, weights), weights.parent / RESULTS)
   if args.write_weights:
     write_weights(args, source, weights)
 
@@ -134,7 +136,13 @@ def plan(arm: str, epochs: int) -> list[dict]:
     'unfrozen': [{**whole, 'learning_rate': UNFROZEN_RATE, 'epochs': epochs}],
     'staged': [
       {**head, 'epochs': first},
-      {**whole, 'learning_rate': UNFROZEN_RATE, 'epochs': max(1, epochs - first)},
+      # As models.training.stages.plan has it after a frozen stage.
+      {
+        **whole,
+        'batch_norm': 'inference',
+        'learning_rate': 0.1 * RATE,
+        'epochs': max(1, epochs - first),
+      },
     ],
   }[arm]
 
@@ -304,7 +312,7 @@ def train_arm(
   """
   config = settings(args, plan(arm, epochs_of(args, target)), seed)
   start = 'none' if arm == 'scratch' else str(weights.resolve())
-  digest = hashlib.sha256(config.model_dump_json().encode())
+  digest = hashlib.sha256((config.model_dump_json() + photo_folds.code()).encode())
   if arm != 'scratch':
     digest.update(weights.read_bytes())
   path = args.work / f'answers/{part}-{seed}-{arm}-{digest.hexdigest()[:12]}.json'
@@ -325,7 +333,7 @@ def train_arm(
   return json.loads(path.read_text(encoding='utf-8'))
 
 
-def say_table(args: argparse.Namespace, target: Photos, found: dict) -> None:
+def say_table(args: argparse.Namespace, target: Photos, found: dict, path: pathlib.Path) -> None:
   """Prints accuracy of each arm, and what it gains over training from scratch."""
   ids = [image_id for image_id, _, _ in target.images['test']]
   _, series = np.unique([target.clusters[one] for one in ids], return_inverse=True)
@@ -358,10 +366,14 @@ def say_table(args: argparse.Namespace, target: Photos, found: dict) -> None:
         line += f'{p[labels, arm]:8.4f}{holm[labels, arm]:8.4f}'
       print(line, flush=True)
   results = {
-    f'{labels}/{arm}': {'mean': float(rows.mean()), 'p': p.get((labels, arm))}
+    f'{labels}/{arm}': {
+      'mean': float(rows.mean()),
+      'p': p.get((labels, arm)),
+      'holm': holm.get((labels, arm)),
+    }
     for (labels, arm), rows in found.items()
   }
-  (args.work / 'results.json').write_text(json.dumps(results, indent=2) + '\n', encoding='utf-8')
+  path.write_text(json.dumps(results, indent=2) + '\n', encoding='utf-8')
 
 
 def sums(rows: np.ndarray, series: np.ndarray) -> np.ndarray:
@@ -463,7 +475,7 @@ def write_weights(args: argparse.Namespace, source: Photos, weights: pathlib.Pat
   from components.evaluator import metrics
 
   held_out = json.loads((weights.parent / 'held_out.json').read_text(encoding='utf-8'))
-  results = args.work / 'results.json'
+  results = weights.parent / RESULTS
   compared = json.loads(results.read_text(encoding='utf-8')) if results.exists() else {}
   WEIGHTS_FOLDER.mkdir(exist_ok=True)
   path = WEIGHTS_FOLDER / f'{args.backbone}.weights.h5'
@@ -519,11 +531,12 @@ def compact(source: pathlib.Path, path: pathlib.Path) -> None:
 
 
 def frozen_helps(compared: dict) -> bool:
-  """Whether frozen features beat training from scratch, however many labels there are."""
+  """Whether frozen features beat training from scratch beyond chance, at every number of labels."""
   counts = {name.split('/')[0] for name in compared}
   pairs = [(compared.get(f'{count}/frozen'), compared.get(f'{count}/scratch')) for count in counts]
   return bool(pairs) and all(
-    frozen and scratch and frozen['mean'] > scratch['mean'] for frozen, scratch in pairs
+    frozen and scratch and frozen['mean'] > scratch['mean'] and frozen['holm'] < 0.05
+    for frozen, scratch in pairs
   )
 
 

@@ -22,6 +22,9 @@ _ALTERNATIVES = (
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 IMAGENET_DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
 
+# Keras puts pixels / 128 - 1 in front of these; the B variants are standardised.
+_WITHOUT_STATISTICS = ('efficientnetv2-s', 'efficientnetv2-m', 'efficientnetv2-l')
+
 _log = logging.getLogger(__name__)
 
 
@@ -120,6 +123,8 @@ def _load_imagenet(backbone: keras.Model, name: str) -> Loaded:
     layer.set_weights(pretrained[layer_name].get_weights())
   if row.family == 'resnet_v2':
     _take_standardised_pixels(_weighted(backbone)['conv1_conv'])
+  elif row.variant in _WITHOUT_STATISTICS:
+    _stem_takes_standardised_pixels(_weighted(backbone))
   return Loaded('imagenet', f'ImageNet weights of keras.applications.{row.imagenet}')
 
 
@@ -133,6 +138,19 @@ def _take_standardised_pixels(first: keras.layers.Conv2D) -> None:
   kernel, bias = first.get_weights()
   shift = np.einsum('hwck,c->k', kernel, 2 * IMAGENET_MEAN - 1)
   first.set_weights([kernel * (2 * IMAGENET_DEVIATION)[:, None], bias + shift])
+
+
+def _stem_takes_standardised_pixels(layers: dict[str, keras.layers.Layer]) -> None:
+  """Does the same for an EfficientNetV2 that was trained on y = p / 128 - 1.
+
+  y = 255 / 128 (deviation x + mean) - 1. The convolution has no bias: the shift goes into
+  the mean that the BatchNorm after it takes off.
+  """
+  convolution, norm = layers['stem_conv'], layers['stem_bn']
+  (kernel,) = convolution.get_weights()
+  shift = np.einsum('hwck,c->k', kernel, 255 / 128 * IMAGENET_MEAN - 1)
+  convolution.set_weights([kernel * (255 / 128 * IMAGENET_DEVIATION)[:, None]])
+  norm.moving_mean.assign(np.array(norm.moving_mean) - shift)
 
 
 def _load_bundled(backbone: keras.Model, name: str) -> Loaded:

@@ -67,9 +67,13 @@ def run(
     with display.Display(console) as shown, library_output.to_log(this_run.log):
       runner.execute(lambda: runner.compile_pipeline(config, _LAST), this_run, shown)
     train = _Trainings(config, this_run, console, len(made) * seeds)
-    found = ablation.measure(made, range(config.train.seed, config.train.seed + seeds), train)
-    rows = ablation.rows(found)
-    _write(rows, this_run.folder)
+    found: dict[str, list[float]] = {}
+    for seed in range(config.train.seed, config.train.seed + seeds):
+      for name, accuracies in ablation.measure(made, [seed], train).items():
+        found.setdefault(name, []).extend(accuracies)
+      rows = ablation.rows(found)
+      # After each seed: what was trained until an early end has its table.
+      _write(rows, this_run.folder)
   console.print()
   console.print(render(rows, seeds))
   console.print(f'table      {this_run.folder / TABLE_FILE}')
@@ -103,13 +107,17 @@ class _Trainings:
     return accuracy
 
   def _train(self, config: Config, name: str) -> float:
+    from models.training import checkpoints
     from models.training import run as training
 
     if self._data is None:
       self._data = self._read()
     folder = self._run.folder / 'ablation' / name.replace(', ', '-').replace(' ', '-')
-    trained = training.train(config, self._data, weights.resolve(config), folder)
-    return max(stage['val_accuracy'] for stage in trained.record['stages'])
+    kept = checkpoints.Checkpoints(folder / training.CHECKPOINTS)
+    trained = training.train(config, self._data, weights.resolve(config), folder, kept)
+    # Nobody goes on from here: two checkpoints with their optimizer, for each variant and seed.
+    kept.remove()
+    return trained.record['best_val_accuracy']
 
   def _read(self):
     import tensorflow_transform as tft

@@ -167,6 +167,10 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
     eval_config=evaluation.eval_config(config),
     example_splits=[features.TEST],
     code_fingerprint=fingerprint('components.evaluator'),
+    floors={
+      'macro_f1': config.evaluate.min_macro_f1,
+      'macro_pr_auc': config.evaluate.min_pr_auc,
+    },
   )
   predictions = evaluator.outputs['predictions']
   nodes: list[base_node.BaseNode] = [

@@ -343,6 +343,7 @@ def _model(model, training: dict, gates: dict) -> dict | None:
     'weights_sha256': known.get('weights_sha256'),
     'labels': known.get('labels'),
     'parameters': training.get('parameters'),
+    'regularisation': training.get('regularisation'),
     'precision': training.get('precision'),
     'compute_dtype': training.get('compute_dtype'),
     'weights': training.get('weights'),

@@ -12,6 +12,12 @@ def in_words(model: Mapping[str, Any] | None, paths: Mapping[str, str | None]) -
     paths: its `paths`; what is missing or None was not written.
   """
   lines: list[str] = []
+  chosen = (model or {}).get('regularisation')
+  if chosen:
+    lines.append(
+      'head       '
+      + ', '.join(f'{name.replace("_", " ")} {value:g}' for name, value in chosen.items())
+    )
   for stage in (model or {}).get('stages') or []:
     lines += _stage(stage)
   lines += [f'diagnosis  {found["text"]}' for found in (model or {}).get('diagnosis') or []]

@@ -303,6 +303,9 @@ class TrainConfig(Node):
   checkpoint_seconds: Annotated[float, Field(ge=0)] = Field(
     30.0, description='at most so much work is lost by a kill; 0: a checkpoint after every batch'
   )
+  keep_decoded: bool = Field(
+    True, description='decode each image once, where all of them fit in a quarter of free memory'
+  )
   checks: bool = Field(
     True, description='before the first epoch: shapes, memory, loss, gradients, a tiny batch'
   )
@@ -337,6 +340,12 @@ class EvaluateConfig(Node):
   )
   max_accuracy_drop: Fraction = Field(
     0.01, description='how much worse than the model in service is still accepted'
+  )
+  min_macro_f1: Fraction = Field(
+    0.0, description='mean F1 over the classes; sees what accuracy hides where one class is rare'
+  )
+  min_pr_auc: Fraction = Field(
+    0.0, description='mean over the classes of the area under precision and recall'
   )
   bucket: Literal['bucket/brightness', 'bucket/size'] = Field(
     'bucket/brightness', description='the measured bucket that is sliced by'

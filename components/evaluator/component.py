@@ -1,5 +1,7 @@
 """The Evaluator component."""
 
+from collections.abc import Mapping
+
 from tfx.components.evaluator import component as tfx_evaluator
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import channel, standard_artifacts, standard_component_specs
@@ -11,14 +13,16 @@ from components.evaluator import executor
 
 PREDICTIONS_KEY = 'predictions'
 CODE_FINGERPRINT_KEY = 'code_fingerprint'
+FLOORS_KEY = 'floors'
 
 
 class EvaluatorSpec(standard_component_specs.EvaluatorSpec):
-  """TFX's spec with one more output and one more parameter."""
+  """TFX's spec with one more output and two more parameters."""
 
   PARAMETERS = {
     **standard_component_specs.EvaluatorSpec.PARAMETERS,
     CODE_FINGERPRINT_KEY: ExecutionParameter(type=str),
+    FLOORS_KEY: ExecutionParameter(type=str),
   }
   OUTPUTS = {
     **standard_component_specs.EvaluatorSpec.OUTPUTS,
@@ -40,6 +44,7 @@ class Evaluator(tfx_evaluator.Evaluator):
       eval_config=evaluation.eval_config(config),
       example_splits=['test'],
       code_fingerprint=fingerprint,
+      floors={'macro_f1': 0.8},
   )
   ```
   """
@@ -55,6 +60,7 @@ class Evaluator(tfx_evaluator.Evaluator):
     example_splits: list[str],
     code_fingerprint: str,
     baseline_model: channel.BaseChannel | None = None,
+    floors: Mapping[str, float] | None = None,
   ):
     spec = EvaluatorSpec(
       examples=examples,
@@ -64,6 +70,7 @@ class Evaluator(tfx_evaluator.Evaluator):
       fairness_indicator_thresholds='null',
       example_splits=json_utils.dumps(example_splits),
       code_fingerprint=code_fingerprint,
+      floors=json_utils.dumps(dict(floors or {})),
       evaluation=channel.Channel(type=standard_artifacts.ModelEvaluation),
       blessing=channel.Channel(type=standard_artifacts.ModelBlessing),
       predictions=channel.Channel(type=components.Predictions),

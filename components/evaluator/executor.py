@@ -47,14 +47,30 @@ class Executor(tfx_executor.Executor):
     evaluation = pathlib.Path(
       artifact_utils.get_single_uri(output_dict[standard_component_specs.EVALUATION_KEY])
     )
-    verdict.judge(
+    judged = verdict.judge(
       evaluation,
       predicted,
       predictions.labels(candidate),
       same,
       artifact_utils.get_single_instance(in_service).id if in_service else None,
-    ).write(evaluation)
+      json_utils.loads(exec_properties['floors']),
+    )
+    judged.write(evaluation)
+    if not judged.blessed:
+      _refuse(
+        artifact_utils.get_single_instance(output_dict[standard_component_specs.BLESSING_KEY])
+      )
     _record(input_dict, output_dict, candidate, same, exec_properties['code_fingerprint'])
+
+
+def _refuse(blessing) -> None:
+  """Makes the blessing a refusal, as TFX writes one: it has judged by its thresholds alone."""
+  folder = pathlib.Path(blessing.uri)
+  (folder / constants.BLESSED_FILE_NAME).unlink(missing_ok=True)
+  (folder / constants.NOT_BLESSED_FILE_NAME).touch()
+  blessing.set_int_custom_property(
+    constants.ARTIFACT_PROPERTY_BLESSED_KEY, constants.NOT_BLESSED_VALUE
+  )
 
 
 def _is_same(candidate: pathlib.Path, baseline: pathlib.Path) -> bool:

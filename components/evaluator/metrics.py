@@ -28,10 +28,10 @@ def measure(label_ids: np.ndarray, probabilities: np.ndarray, labels: list[str])
     labels: the K names.
 
   Returns:
-    `accuracy` with n and interval, `log_loss`, `macro_f1`, `confusion_matrix`
-    (rows are the truth, in the order of `labels`) and `per_class`: n, precision,
-    recall, f1, roc_auc and pr_auc by name. A figure that is not defined, because
-    a class is absent, is None and not 0.
+    `accuracy` with n and interval, `log_loss`, `macro_f1` and `macro_pr_auc` (means over
+    the classes that are there), `confusion_matrix` (rows are the truth, in the order of
+    `labels`) and `per_class`: n, precision, recall, f1, roc_auc and pr_auc by name. A
+    figure that is not defined, because a class is absent, is None and not 0.
   """
   ids = np.arange(len(labels))
   predicted = probabilities.argmax(axis=1)
@@ -55,12 +55,14 @@ def measure(label_ids: np.ndarray, probabilities: np.ndarray, labels: list[str])
       if both
       else None,
     }
+  areas = [one['pr_auc'] for one in per_class.values() if one['pr_auc'] is not None]
   return {
     'accuracy': proportion(int((predicted == label_ids).sum()), len(label_ids)),
     'log_loss': float(
       sklearn.metrics.log_loss(label_ids, probabilities.astype(np.float64), labels=ids)
     ),
     'macro_f1': float(f1[present].mean()),
+    'macro_pr_auc': float(np.mean(areas)) if areas else None,
     'labels': labels,
     'confusion_matrix': sklearn.metrics.confusion_matrix(label_ids, predicted, labels=ids).tolist(),
     'per_class': per_class,

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import operator
 import pathlib
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,8 @@ from components.evaluator import metrics
 from schemas import features
 
 FILE = 'verdict.json'
+# Which field of the config asks for a figure.
+_FIELDS = {'macro_f1': 'evaluate.min_macro_f1', 'macro_pr_auc': 'evaluate.min_pr_auc'}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +57,7 @@ def judge(
   labels: list[str],
   same_as_baseline: bool,
   baseline_model_id: int | None,
+  floors: Mapping[str, float],
 ) -> Verdict:
   """Reads TFMA's results and the stored predictions.
 
@@ -63,6 +67,8 @@ def judge(
     labels: of the candidate, by id.
     same_as_baseline: whether the model in service holds the same weights.
     baseline_model_id: of the model in service, where there is one.
+    floors: what figures of metrics.measure must reach, by name: those that TFMA's
+      thresholds do not judge.
   """
   result = tfma.load_validation_result(str(evaluation))
   table = pq.read_table(predicted)
@@ -73,13 +79,15 @@ def judge(
     # By its own labels: it may know others than the candidate does.
     correct = sum(map(operator.eq, table['label'].to_pylist(), table['baseline_label'].to_pylist()))
     baseline = {'accuracy': metrics.proportion(correct, table.num_rows)}
-  blessed = result.validation_ok
+  below = refused_figures(candidate, floors)
+  blessed = result.validation_ok and not below
   reasons = [_praise(candidate, baseline, same_as_baseline)] if blessed else []
   reasons += [
     reason
     for slice_result in result.metric_validations_per_slice
     for reason in _refusals(slice_result)
   ]
+  reasons += below
   reasons += unmeasured(result)
   return Verdict(
     blessed,
@@ -91,6 +99,27 @@ def judge(
     slices(evaluation, with_baseline=baseline is not None),
     leaks(table, candidate['accuracy']),
   )
+
+
+def refused_figures(measured: Mapping, floors: Mapping[str, float]) -> list[str]:
+  """Returns a sentence for each figure that is below its floor, or cannot be measured.
+
+  Args:
+    measured: of metrics.measure.
+    floors: by the names there; 0 asks for nothing.
+  """
+  reasons = []
+  for name, floor in floors.items():
+    if not floor:
+      continue
+    value, field = measured[name], _FIELDS[name]
+    if value is None:
+      reasons.append(f'{name} is not defined on this test set, and {field} asks for {floor:.4f}.')
+    elif value < floor:
+      reasons.append(
+        f'{name} on all images is {value:.4f}; at least {floor:.4f} is asked for ({field}).'
+      )
+  return reasons
 
 
 def leaks(table: pa.Table, accuracy: dict) -> dict:

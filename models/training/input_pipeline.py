@@ -69,6 +69,11 @@ def batches(records: Records, decoding: Decoding, batch_size: int) -> tf.data.Da
   )
 
 
+def decoded_bytes(records: Records, image: ImageConfig) -> int:
+  """Returns what the pixels of all images take, as float32."""
+  return 4 * records.count * image.height * image.width * 3
+
+
 class Repeatedly:
   """Batches that are gone through again and again by one iterator.
 
@@ -175,6 +180,9 @@ class TrainingBatches:
     def change(pixels: tf.Tensor, labels: tf.Tensor, batch_seed: tf.Tensor):
       return augmentation.augment(augment, pixels, labels, batch_seed)
 
+    self._image = image
+    # Pixels and labels of every image, in file order, once they were decoded.
+    self._kept: tuple[tf.Tensor, tf.Tensor] | None = None
     # One trace, whatever it is called for.
     self._change = tf.function(
       change,
@@ -185,6 +193,30 @@ class TrainingBatches:
       ],
       autograph=False,
     )
+
+  def keep_decoded(self, most_bytes: int) -> bool:
+    """Decodes every image now and keeps it, where that takes no more than so many bytes.
+
+    The batches stay what they were, bit for bit; each epoch is spared the decoding, which
+    on a CPU takes its time from the training.
+
+    Returns:
+      Whether they are kept.
+    """
+    records, size = self.order.records, (self._image.height, self._image.width)
+    if decoded_bytes(records, self._image) > most_bytes:
+      return False
+    # By the host, whatever trains.
+    with tf.device('CPU:0'):
+      pixels = np.empty((records.count, *size, 3), np.float32)
+      labels = np.empty((records.count, self.order.classes), np.float32)
+      start = 0
+      for some_pixels, some_labels in batches(records, self.decoding, self.order.batch_size):
+        end = start + len(some_pixels)
+        pixels[start:end], labels[start:end] = some_pixels.numpy(), some_labels.numpy()
+        start = end
+      self._kept = tf.constant(pixels), tf.constant(labels)
+    return True
 
   def epochs(self, first: int, epochs: int, skip: int = 0) -> tf.data.Dataset:
     """Returns (pixels, labels) of several epochs; the same whenever it is asked for.
@@ -198,8 +230,7 @@ class TrainingBatches:
       Pixels float32 [N, height, width, 3], 0..255; labels float32 [N, classes], which
       sum to 1.
     """
-    serialized = read_records(self.order.records.files)
-    return self._prepared(self.order.arrange(serialized, first, epochs, skip))
+    return self._prepared(self.order.arrange(self._values(), first, epochs, skip))
 
   def in_file_order(self, copy: int) -> tf.data.Dataset:
     """Returns every image once, augmented as copy number `copy`: for features that are kept.
@@ -209,12 +240,23 @@ class TrainingBatches:
     """
     _, batch_seed = seeds(self.order.seed, -1 - copy)
     numbers = tf.data.Dataset.counter().map(lambda number: tf.stack([batch_seed, number]))
-    batched = read_records(self.order.records.files).batch(self.order.batch_size)
+    batched = self._values().batch(self.order.batch_size)
     return self._prepared(tf.data.Dataset.zip(batched, numbers))
+
+  def _values(self) -> tf.data.Dataset:
+    """Returns a value an image, in file order: its place among those kept, or its record."""
+    if self._kept is None:
+      return read_records(self.order.records.files)
+    return tf.data.Dataset.range(self.order.records.count)
+
+  def _decoded(self, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    if self._kept is None:
+      return self.decoding.decode(values)
+    return tf.gather(self._kept[0], values), tf.gather(self._kept[1], values)
 
   def _prepared(self, batched: tf.data.Dataset) -> tf.data.Dataset:
     return batched.map(
-      lambda serialized, seed: self._change(*self.decoding.decode(serialized), seed),
+      lambda values, seed: self._change(*self._decoded(values), seed),
       num_parallel_calls=tf.data.AUTOTUNE,
       deterministic=True,
     ).prefetch(tf.data.AUTOTUNE)

@@ -25,6 +25,7 @@ from models.training import (
   feeds,
   input_pipeline,
   losses,
+  memory,
   nonfinite,
   optimizers,
   sampling,
@@ -42,6 +43,10 @@ _LOOKED_AT = 16
 _EPOCHS_TO_LOOK_AT = 100
 # Figures are read from the device at most so often, in seconds.
 _FIGURES_EVERY = 0.25
+# Decoded images may take so much of the memory that is free.
+_SHARE_OF_MEMORY = 0.25
+# Below it a first epoch says nothing of whether the loss falls.
+_ENOUGH_BATCHES = 10
 
 # What a Meter tells of a stage.
 _USED = ('seconds', 'cpu_seconds', 'energy_wh')
@@ -67,6 +72,7 @@ class Position:
     used: seconds, cpu_seconds and energy_wh of the stage so far.
     waiting: seconds that this epoch's steps waited for input.
     training: seconds of this epoch's steps.
+    first_loss: of the very first batch, before any update; None before it.
   """
 
   stage: int = 0
@@ -82,6 +88,7 @@ class Position:
   used: dict[str, float] = dataclasses.field(default_factory=dict)
   waiting: float = 0.0
   training: float = 0.0
+  first_loss: float | None = None
 
 
 class Loop:
@@ -118,12 +125,15 @@ class Loop:
     self._batches = input_pipeline.TrainingBatches(
       self._order, decoding, config.image, config.augment
     )
-    self._validation = input_pipeline.Repeatedly(
-      input_pipeline.batches(data.val, decoding, train.batch_size)
-    )
+    validation = input_pipeline.batches(data.val, decoding, train.batch_size)
+    if train.keep_decoded and input_pipeline.decoded_bytes(data.val, config.image) < _to_keep():
+      validation = validation.cache()
+    self._validation = input_pipeline.Repeatedly(validation)
     weights = None
     if train.class_weights:
-      weights = sampling.class_weights(sampling.class_counts(data.label_ids, classes))
+      # Of an epoch as it is shown: sampling has evened the classes out already.
+      shown = np.bincount(data.label_ids, weights=self._order.repeats(0), minlength=classes)
+      weights = sampling.class_weights(shown)
     self.loss = losses.build(train, weights)
     # What val is scored by does not depend on how train is weighed.
     self._val_loss = losses.build(train, None)
@@ -169,6 +179,8 @@ class Loop:
     if resumed:
       self._take(resumed)
     self._curves = curves.Curves(self._folder, self.position.rows)
+    if self._config.train.keep_decoded and sum(stage.epochs for stage in plan) > 1:
+      self._keep_decoded()
     try:
       for index in range(self.position.stage, len(plan)):
         at_hand = resumed if resumed and index == resumed.meta['position']['stage'] else None
@@ -177,6 +189,15 @@ class Loop:
       self._validation.close()
       self._curves.close()
     return self.position
+
+  def _keep_decoded(self) -> None:
+    # An array and the tensor made of it lie in memory for a moment.
+    most = _to_keep() // 2
+    began = time.monotonic()
+    if self._batches.keep_decoded(most):
+      _log.info('decoded every image of train in %.1f s, and kept it', time.monotonic() - began)
+    else:
+      _log.info('images are decoded in each epoch: all of them would take over %.0f MB', most / 1e6)
 
   def _take(self, checkpoint: checkpoints.Checkpoint) -> None:
     self.position = Position(**checkpoint.meta['position'])
@@ -273,9 +294,10 @@ class _Stage:
   def run(self) -> None:
     position = self._loop.position
     first_row = position.epochs_done - position.epoch
-    self._batches = iter(
-      self._feed.epochs(position.epochs_done, self._config.epochs - position.epoch, position.step)
-    )
+    left = self._config.epochs - position.epoch
+    # None is left after a kill between the checkpoint of the last epoch and that of the stage.
+    if left and not self._is_exhausted():
+      self._batches = iter(self._feed.epochs(position.epochs_done, left, position.step))
     try:
       while position.epoch < self._config.epochs and not self._is_exhausted():
         self._epoch()
@@ -328,6 +350,8 @@ class _Stage:
       position.training += ended - began
       position.step += 1
       position.batches_done += 1
+      if position.batches_done == 1:
+        position.first_loss = self._step.figures().loss
       if ended - shown >= _FIGURES_EVERY:
         shown = ended
         self._progress.step(position.epoch + 1, position.step, self._figures())
@@ -356,9 +380,22 @@ class _Stage:
       }
       self._loop.end_epoch(row, val_loss)
     self._schedule.observe(val_loss)
+    if position.epochs_done == 1:
+      self._look_at_first_epoch(figures['loss'])
     position.epoch += 1
     position.step = 0
     self._progress.epoch(position.epoch, figures)
+
+  def _look_at_first_epoch(self, loss: float) -> None:
+    """Says so where the loss was no lower over the first epoch than at its first batch."""
+    first = self._loop.position.first_loss
+    # The first of a few batches is too large a part of their mean.
+    if first is None or self._steps < _ENOUGH_BATCHES or loss < first:
+      return
+    self._progress.note(
+      f'the loss did not fall in the first epoch: {first:.4g} at the first batch, {loss:.4g} on '
+      'average. Look at train.learning_rate (train.find_rate: show draws the curve).'
+    )
 
   def _figures(self) -> dict[str, float]:
     position = self._loop.position
@@ -439,6 +476,11 @@ class _Stage:
         'speed_up': (uncached + head) / (self._cached.seconds + head),
       }
     return record
+
+
+def _to_keep() -> int:
+  """Returns how many bytes decoded images may take."""
+  return int(_SHARE_OF_MEMORY * memory.available())
 
 
 @contextlib.contextmanager

@@ -28,6 +28,8 @@ SECONDS = 20.0
 READING_SECONDS = 2.0
 # Of random logits, to learn how far from the expected loss is far.
 _DRAWS = 25
+# An eighth of a circle, in radians: a 6 is still a 6, an N no Z yet.
+FAR_TURN = math.pi / 4
 # float16 loses gradients below 6e-8; the same factor for all steps is enough here.
 _LOSS_SCALE = 1024.0
 # Names of variables that a text lists before it counts the rest.
@@ -107,13 +109,16 @@ def check(
 def directions(config: Config) -> Check | None:
   """Returns a warning where images are flipped and nobody said that it is harmless.
 
-  A config that flips and says that it is harmful does not load.
+  A config that flips and says that it is harmful does not load; where it turns images far,
+  that is a warning.
   """
   flips = [
     f'augment.{name}'
     for name in ('horizontal_flip', 'vertical_flip')
     if getattr(config.augment, name)
   ]
+  if config.data.directional:
+    return _turns(config)
   if not flips or config.data.directional is not None:
     return None
   return Check(
@@ -122,6 +127,22 @@ def directions(config: Config) -> Check | None:
     f'{" and ".join(flips)} {"are" if len(flips) > 1 else "is"} on, and data.directional is not '
     'declared. Of digits, signs and text a mirrored image is of another class, or of none. '
     'Declare data.directional: false where flips are fine; true refuses them.',
+  )
+
+
+def _turns(config: Config) -> Check | None:
+  """Returns a warning where images of directional classes are turned far."""
+  augment = config.augment
+  found = [f'augment.rotation {augment.rotation:g}'] if augment.rotation > FAR_TURN else []
+  if augment.rand_augment and augment.rand_magnitude * 2 * math.pi > FAR_TURN:
+    found.append(f'augment.rand_augment at rand_magnitude {augment.rand_magnitude:g}')
+  if not found:
+    return None
+  return Check(
+    'directions',
+    False,
+    f'{" and ".join(found)} turns images by more than {math.degrees(FAR_TURN):.0f} degrees, and '
+    'data.directional says that a turned image is of another class. Lower it.',
   )
 
 

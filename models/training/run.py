@@ -15,7 +15,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tensorflow.python.framework import config as tf_config
 
-from models import classifier, export, pretrained, records
+from models import backbones, classifier, export, pretrained, records
 from models.training import (
   checkpoints,
   diagnosis,
@@ -131,14 +131,27 @@ def train(
   with energy.Meter() as meter, _reproducible(config.train.deterministic):
     resumed = kept.latest()
     trained = _train(config, data, weights, run_folder, kept, resumed)
+  earlier = _used_before(resumed)
   record = trained.record | {
-    'seconds': round(meter.seconds, 1),
-    'cpu_seconds': round(meter.cpu_seconds, 1),
-    'energy': {'wh': meter.energy_wh, 'source': meter.source},
+    'seconds': round(meter.seconds + earlier.get('seconds', 0.0), 1),
+    'cpu_seconds': round(meter.cpu_seconds + earlier.get('cpu_seconds', 0.0), 1),
+    'energy': {'wh': meter.energy_wh + earlier.get('energy_wh', 0.0), 'source': meter.source},
     'resumed_from': None if resumed is None else resumed.path.name,
   }
   (run_folder / RECORD_FILE).write_text(json.dumps(record, indent=2) + '\n', encoding='utf-8')
   return Trained(trained.model, record)
+
+
+def _used_before(resumed: checkpoints.Checkpoint | None) -> dict[str, float]:
+  """Returns what the stages had used when a checkpoint was written."""
+  if resumed is None:
+    return {}
+  position = resumed.meta['position']
+  parts = [*position['records'], position['used']]
+  return {
+    name: sum(part.get(name, 0.0) for part in parts)
+    for name in ('seconds', 'cpu_seconds', 'energy_wh')
+  }
 
 
 def _train(
@@ -162,24 +175,39 @@ def _train(
   keras.config.set_dtype_policy(chosen.policy)
   try:
     model = classifier.build(config.model, config.image, classes, mean, variance)
-    loaded = pretrained.load(model.get_layer('backbone'), config.model.backbone, weights)
-    plan = stages.plan(config.train, loaded.knows_something)
+    name = backbones.name_of(config.model)
+    # Whoever goes on has the weights in the checkpoint, and what they began from made the plan:
+    # `auto` may come to something else today.
+    loaded = (
+      pretrained.Loaded(**facts['weights'])
+      if resumed
+      else pretrained.load(model.get_layer('backbone'), name, weights)
+    )
+    facts['weights'] = dataclasses.asdict(loaded)
+    plan = stages.plan(config.train, loaded.knows_something, loaded.source != 'none')
     _log.info('%s; precision %s (%s)', loaded.reason, chosen.policy, chosen.reason)
     facts['precision'] = dataclasses.asdict(chosen)
     loop = Loop(model, config, data, kept, run_folder)
+    _draw(loop, config, data, run_folder)
     if not resumed:
       facts |= _look(model, loop, config, data, plan, run_folder)
     position = loop.run(_at_found_rate(plan, facts), facts, resumed)
   finally:
     keras.config.set_dtype_policy(previous)
-  pretrained.save(model.get_layer('backbone'), config.model.backbone, run_folder)
+  pretrained.save(model.get_layer('backbone'), name, run_folder)
   findings = diagnosis.diagnose(position.rows, config.train.early_stopping_patience, classes)
   record = {
     'labels': data.labels,
     'train_images': data.train.count,
     'parameters': model.count_params(),
+    'regularisation': {
+      'dropout': config.model.dropout,
+      'drop_connect': config.model.drop_connect,
+      'hidden_units': config.model.hidden_units,
+      'weight_decay': config.train.weight_decay,
+      'label_smoothing': config.train.label_smoothing,
+    },
     'compute_dtype': model.get_layer('backbone').compute_dtype,
-    'weights': dataclasses.asdict(loaded),
     'pixel_mean': [float(value) for value in mean],
     'pixel_variance': [float(value) for value in variance],
     'seed': config.train.seed,
@@ -188,6 +216,9 @@ def _train(
     'stages': position.records,
     'best_epoch': None if position.best_epoch is None else position.best_epoch + 1,
     'best_val_loss': position.best_loss,
+    'best_val_accuracy': (
+      None if position.best_epoch is None else position.rows[position.best_epoch]['val_accuracy']
+    ),
     'diagnosis': [dataclasses.asdict(finding) for finding in findings],
   }
   if chosen.policy != 'float32':
@@ -195,6 +226,12 @@ def _train(
       model, config.model, config.image, classes, mean, variance
     )
   return Trained(model, record)
+
+
+def _draw(loop: Loop, config: Config, data: TrainingData, run_folder: pathlib.Path) -> None:
+  """Draws the sheet; also where a training goes on, since that is in another run's folder."""
+  pixels, labels = (part.numpy() for part in next(iter(loop.plain_batches())))
+  preview.write(config, pixels, labels, data.labels, run_folder / PREVIEW_FILE, config.train.seed)
 
 
 def _look(
@@ -207,8 +244,6 @@ def _look(
 ) -> dict[str, Any]:
   """Looks at network and data before the first epoch; returns what is to be recorded."""
   progress = Progress(_BEFORE, 1, 1, config.train.batch_size)
-  pixels, labels = (part.numpy() for part in next(iter(loop.plain_batches())))
-  preview.write(config, pixels, labels, data.labels, run_folder / PREVIEW_FILE, config.train.seed)
   facts: dict[str, Any] = {'augmentation': preview.changes(config.augment)}
   checks = [found for found in [preflight.directions(config)] if found]
   if config.train.checks:
@@ -244,7 +279,9 @@ def _find_rate(
     constant = config.train.model_copy(
       update={'schedule': 'constant', 'warmup_fraction': 0.0, 'accumulate': 1, 'ema': 0.0}
     )
-    return optimizers.build(constant, stage, schedules.build(constant, stage, 1), model)
+    made = optimizers.build(constant, stage, schedules.build(constant, stage, 1), model)
+    scaled = keras.config.dtype_policy().compute_dtype == 'float16'
+    return keras.optimizers.LossScaleOptimizer(made) if scaled else made
 
   curve = rate_finder.find(model, loop.loss, optimizer, loop.first_batches())
   rate_finder.write_csv(curve, run_folder / f'{RATES_FILE}.csv')

@@ -12,6 +12,9 @@ from schemas.errors import ConfigError
 
 # Fine-tuning at the rate of a new head would undo what the weights know.
 UNFROZEN_RATE_FACTOR = 0.1
+# Nor do weights bear the rate of random ones where no frozen stage comes first: the arm
+# `unfrozen` of benchmarks/transfer.py.
+STARTED_RATE_FACTOR = 1 / 3
 
 BACKBONE_LAYER = 'backbone'
 HEAD = 'head'
@@ -20,21 +23,24 @@ STEM = 'stem'
 BLOCK_NAME = re.compile(r'((?:[a-z]+\d+_)?block_?\d+[a-z]*)_')
 
 
-def plan(train: TrainConfig, weights_know_something: bool) -> tuple[StageConfig, ...]:
+def plan(
+  train: TrainConfig, weights_know_something: bool, weights_loaded: bool = False
+) -> tuple[StageConfig, ...]:
   """Returns the stages of a training.
 
   Written out in the config, they are taken as they stand. Otherwise: with weights,
   a frozen stage and an unfrozen one at a tenth of its rate, BatchNorm in
-  inference mode in both; with none, one stage that trains everything.
+  inference mode in both; with none, one stage that trains everything, at a third of the
+  rate where weights were loaded whose frozen features are worth no stage.
   """
   if train.stages is not None:
     return train.stages
   if not weights_know_something:
     return (
       StageConfig(
-        name='scratch',
+        name='all' if weights_loaded else 'scratch',
         epochs=train.epochs,
-        learning_rate=train.learning_rate,
+        learning_rate=train.learning_rate * (STARTED_RATE_FACTOR if weights_loaded else 1.0),
         trainable='all',
         batch_norm='train',
       ),

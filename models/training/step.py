@@ -90,9 +90,12 @@ class TrainStep:
     if scaled:
       norm /= tf.convert_to_tensor(self._optimizer.dynamic_scale)
     good = tf.math.is_finite(loss)
-    # Under loss scaling a gradient may overflow: the optimizer skips it and halves the scale.
-    if not scaled:
-      good &= tf.math.is_finite(norm)
+    finite = tf.math.is_finite(norm)
+    if scaled:
+      # A gradient may overflow: the optimizer skips it and halves the scale. One that does so
+      # without any scale is not finite by itself.
+      finite |= tf.convert_to_tensor(self._optimizer.dynamic_scale) > 1.0
+    good &= finite
     tf.cond(good, lambda: self._apply(gradients), lambda: self._undo(others))
     self._add(loss, labels, logits, norm)
     return good

@@ -7,6 +7,7 @@ accuracy on val. It is given train and val; where test lies it is not told.
 import itertools
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 import keras_tuner
 import tensorflow_transform as tft
@@ -60,7 +61,7 @@ class Search(keras_tuner.RandomSearch):
     self._trials = min(config.tuner.trials, combinations(config.tuner.space))
     parameters = keras_tuner.HyperParameters()
     for key, values in config.tuner.space.items():
-      parameters.Choice(key, values)
+      parameters.Choice(key, [_as_read(config, key, value) for value in values])
     super().__init__(
       objective=keras_tuner.Objective(OBJECTIVE, 'max'),
       max_trials=self._trials,
@@ -77,19 +78,21 @@ class Search(keras_tuner.RandomSearch):
   def run_trial(self, trial, *_, **__) -> dict[str, float]:
     """Trains with the trial's values; returns the accuracy on val of the best epoch."""
     values = dict(trial.hyperparameters.values)
+    epochs = self._base.tuner.epochs
+    shorter: dict = {'train.epochs': epochs, 'train.frozen_epochs': epochs}
+    if self._base.train.stages is not None:
+      shorter['train.stages'] = [
+        {**stage.model_dump(), 'epochs': min(stage.epochs, epochs)}
+        for stage in self._base.train.stages
+      ]
     config = loader.with_values(
       self._base,
-      {
-        # What was looked at once need not be looked at in each trial.
-        'train.checks': False,
-        'train.epochs': self._base.tuner.epochs,
-        'train.frozen_epochs': self._base.tuner.epochs,
-        **values,
-      },
+      # What was looked at once need not be looked at in each trial.
+      {'train.checks': False, **shorter, **values},
       f'trial {trial.trial_id}',
     )
     trained = run.train(config, self._data, self._weights, self._folder / trial.trial_id)
-    accuracy = max(stage['val_accuracy'] for stage in trained.record['stages'])
+    accuracy = trained.record['best_val_accuracy']
     Progress('search', 1, 1, 1).note(
       f'trial {next(self._numbers)} of {self._trials}: val accuracy {accuracy:.4f} with '
       + ', '.join(f'{key} {value}' for key, value in sorted(values.items()))
@@ -102,3 +105,11 @@ class Search(keras_tuner.RandomSearch):
   def load_model(self, *_, **__) -> None:
     """There is none."""
     return None
+
+
+def _as_read(config: Config, key: str, value: Any) -> Any:
+  """Returns a value as the config reads it: YAML takes 0 for an integer and 1e-3 for a text."""
+  tree: Any = loader.with_values(config, {key: value}, 'tuner.space')
+  for name in key.split('.'):
+    tree = getattr(tree, name)
+  return tree

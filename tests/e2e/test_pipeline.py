@@ -180,6 +180,25 @@ def test_a_slice_under_its_floor_blocks_the_blessing(third, experiment):
   assert any(reason.startswith('accuracy on label=') for reason in done.summary['reasons'])
 
 
+def test_a_figure_that_tfma_does_not_judge_blocks_the_blessing_alone(third, experiment):
+  before = experiment.versions()
+  # The untrained model of before, from the cache: TFMA's thresholds are met.
+  done = experiment.run(
+    'train.epochs=1',
+    'train.learning_rate=1e-9',
+    'train.seed=3',
+    'evaluate.min_accuracy=0',
+    'evaluate.max_accuracy_drop=1',
+    'evaluate.slice_floors=[]',
+    'evaluate.min_macro_f1=0.99',
+  )
+  assert done.code == 3, done.output
+  assert done.summary['outcome'] == 'not blessed'
+  (reason,) = done.summary['reasons']
+  assert reason.startswith('macro_f1 on all images is 0.') and 'evaluate.min_macro_f1' in reason
+  assert experiment.versions() == before
+
+
 def test_each_serving_gate_set_impossibly_low_stops_the_push_and_is_named(third, experiment):
   before = experiment.versions()
   done = experiment.run(
@@ -194,45 +213,9 @@ def test_each_serving_gate_set_impossibly_low_stops_the_push_and_is_named(third,
   assert experiment.versions() == before
 
 
-def test_mixed_precision_trains_in_bfloat16_and_exports_float32_that_agrees(third, experiment):
-  done = experiment.run(
-    'train.precision=mixed_bfloat16',
-    'train.epochs=2',
-    'evaluate.min_accuracy=0',
-    'evaluate.max_accuracy_drop=1',
-    'evaluate.slice_floors=[]',
-  )
-  assert done.code == 0, done.output
-  assert done.summary['model']['precision']['policy'] == 'mixed_bfloat16'
-  assert done.summary['model']['compute_dtype'] == 'bfloat16'
-  gates = {gate['gate']: gate for gate in done.summary['serving']['gates']}
-  assert gates['max_difference']['ok']
-  import tensorflow as tf
-
-  loaded = tf.saved_model.load(done.summary['model']['export'])
-  assert {variable.dtype for variable in loaded.signatures['serving_default'].variables} == {
-    tf.float32
-  }
-  outputs = loaded.signatures['serving_default'].structured_outputs
-  assert outputs['probabilities'].dtype == tf.float32
-
-
-def test_the_backbone_of_an_earlier_run_is_frozen_then_unfrozen(third, experiment, first):
-  done = experiment.run(
-    f'model.weights={first.summary["run_id"]}',
-    'train.frozen_epochs=1',
-    'train.epochs=1',
-    'evaluate.min_accuracy=0',
-    'evaluate.max_accuracy_drop=1',
-    'evaluate.slice_floors=[]',
-  )
-  assert done.code == 0, done.output
-  stages = done.summary['model']['stages']
-  assert [stage['name'] for stage in stages] == ['frozen', 'unfrozen']
-  assert done.summary['model']['weights']['source'] == 'file'
-
-
-def test_a_changed_image_under_an_unchanged_csv_is_noticed(third, experiment):
+@pytest.fixture(scope='module')
+def later(third, experiment, first):
+  """In bfloat16, from the backbone of an earlier run, with one pixel of one image changed."""
   row = list(csv.DictReader(open(experiment.data / 'labels.csv')))[1]
   path = experiment.data / 'images' / row['filename']
   original = path.read_bytes()
@@ -241,6 +224,9 @@ def test_a_changed_image_under_an_unchanged_csv_is_noticed(third, experiment):
     image.save(path)
   try:
     done = experiment.run(
+      f'model.weights={first.summary["run_id"]}',
+      'train.precision=mixed_bfloat16',
+      'train.frozen_epochs=1',
       'train.epochs=1',
       'evaluate.min_accuracy=0',
       'evaluate.max_accuracy_drop=1',
@@ -248,8 +234,34 @@ def test_a_changed_image_under_an_unchanged_csv_is_noticed(third, experiment):
     )
   finally:
     path.write_bytes(original)
-  assert done.outcomes()['ImageExampleGen'] == 'done', done.output
-  assert done.summary['dataset']['dataset_sha256'] != third.summary['dataset']['dataset_sha256']
+  assert done.code == 0, done.output
+  return done
+
+
+def test_mixed_precision_trains_in_bfloat16_and_exports_float32_that_agrees(later):
+  assert later.summary['model']['precision']['policy'] == 'mixed_bfloat16'
+  assert later.summary['model']['compute_dtype'] == 'bfloat16'
+  gates = {gate['gate']: gate for gate in later.summary['serving']['gates']}
+  assert gates['max_difference']['ok']
+  import tensorflow as tf
+
+  loaded = tf.saved_model.load(later.summary['model']['export'])
+  assert {variable.dtype for variable in loaded.signatures['serving_default'].variables} == {
+    tf.float32
+  }
+  outputs = loaded.signatures['serving_default'].structured_outputs
+  assert outputs['probabilities'].dtype == tf.float32
+
+
+def test_the_backbone_of_an_earlier_run_is_frozen_then_unfrozen(later):
+  stages = later.summary['model']['stages']
+  assert [stage['name'] for stage in stages] == ['frozen', 'unfrozen']
+  assert later.summary['model']['weights']['source'] == 'file'
+
+
+def test_a_changed_image_under_an_unchanged_csv_is_noticed(later, third):
+  assert later.outcomes()['ImageExampleGen'] == 'done', later.output
+  assert later.summary['dataset']['dataset_sha256'] != third.summary['dataset']['dataset_sha256']
 
 
 def test_a_published_version_leads_back_to_its_manifest(third, experiment, first):

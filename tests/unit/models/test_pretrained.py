@@ -104,6 +104,38 @@ def test_the_first_convolution_of_a_resnet_answers_to_standardised_pixels_as_to_
   np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+def test_the_stem_of_a_large_v2_answers_to_standardised_pixels_as_to_keras_own(monkeypatch):
+  mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+  original = keras.applications.EfficientNetV2S
+  made = []
+
+  def with_random_statistics(include_top, weights, input_shape):
+    made.append(original(include_top=False, weights=None, input_shape=input_shape))
+    statistics = made[0].get_layer('stem_bn').moving_mean
+    statistics.assign(np.random.default_rng(1).normal(size=statistics.shape))
+    return made[0]
+
+  monkeypatch.setattr(keras.applications, 'EfficientNetV2S', with_random_statistics)
+  name = next(
+    name for name, row in backbones.BACKBONES.items() if row.imagenet == 'EfficientNetV2S'
+  )
+  backbone = backbones.build(name, 32, 40, np.array(mean), np.square(deviation))
+  pretrained.load(backbone, name, 'imagenet')
+  pixels = np.random.default_rng(0).uniform(0, 255, (1, 32, 40, 3)).astype(np.float32)
+
+  def stem(model, values):
+    inside = keras.Model(model.inputs, model.get_layer('stem_bn').output)
+    # Without the border, to which the padding of 0 reaches.
+    return np.asarray(inside(values))[:, 1:-1, 1:-1]
+
+  # Keras' own network scales pixels itself; ours is standardised in front of it.
+  standardised = (pixels / 255 - np.array(mean)) / np.array(deviation)
+  expected = stem(made[0], pixels)
+  found = stem(backbone.get_layer('efficientnetv2-s'), standardised.astype(np.float32))
+  assert np.abs(expected).max() > 1
+  np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
 @pytest.fixture
 def bundled(tmp_path, monkeypatch):
   """Weights of the tiny network in the package, and the network that they are of."""

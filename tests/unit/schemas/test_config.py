@@ -3,7 +3,7 @@
 import pydantic
 import pytest
 
-from schemas.config import AugmentConfig, TrainConfig
+from schemas.config import AugmentConfig, Config, TrainConfig
 
 
 def test_reasons_are_given_for_fields_of_augment():
@@ -27,3 +27,11 @@ def test_a_plateau_that_early_stopping_forestalls_is_an_error():
   ):
     TrainConfig(schedule='plateau', decay_epochs=3, early_stopping_patience=3)
   TrainConfig(schedule='plateau', decay_epochs=3, early_stopping_patience=4)
+
+
+@pytest.mark.parametrize('flip', ['horizontal_flip', 'vertical_flip'])
+def test_classes_that_have_a_direction_refuse_flips(flip):
+  tree = {'name': 'digits', 'augment': {flip: True}, 'data': {'directional': True}}
+  with pytest.raises(pydantic.ValidationError, match=f'augment.{flip} is true, and data.direct'):
+    Config.model_validate(tree)
+  Config.model_validate(tree | {'data': {'directional': False}})

@@ -1,5 +1,6 @@
 """What TFMA's validation says, in words."""
 
+import numpy as np
 import pyarrow as pa
 from google.protobuf import text_format
 from tensorflow_model_analysis.proto import validation_result_pb2
@@ -55,3 +56,26 @@ def test_records_that_do_not_say_leak_nothing_and_all_may_leak():
   found = verdict.leaks(_predictions(['yes'] * 10), metrics.proportion(7, 10))
   assert found['affected'] == 10
   assert found['accuracy_without']['value'] is None
+
+
+def test_who_always_names_the_larger_of_two_classes_fails_where_accuracy_passes():
+  truth = np.array([0] * 90 + [1] * 10)
+  always = np.tile([0.9, 0.1], (100, 1))
+  found = metrics.measure(truth, always, ['common', 'rare'])
+  assert found['accuracy']['value'] == 0.9
+  # F1 of the common class is 2 * 0.9 / 1.9, of the rare one 0. Without any order among the
+  # scores the areas are the shares of the classes.
+  reasons = verdict.refused_figures(found, {'macro_f1': 0.6, 'macro_pr_auc': 0.8})
+  assert reasons == [
+    'macro_f1 on all images is 0.4737; at least 0.6000 is asked for (evaluate.min_macro_f1).',
+    'macro_pr_auc on all images is 0.5000; at least 0.8000 is asked for (evaluate.min_pr_auc).',
+  ]
+  assert verdict.refused_figures(found, {'macro_f1': 0.0, 'macro_pr_auc': 0.0}) == []
+  perfect = metrics.measure(truth, np.eye(2)[truth], ['common', 'rare'])
+  assert verdict.refused_figures(perfect, {'macro_f1': 1.0, 'macro_pr_auc': 1.0}) == []
+
+
+def test_a_figure_that_is_not_defined_does_not_pass():
+  found = metrics.measure(np.zeros(4, int), np.full((4, 2), 0.5), ['a', 'b'])
+  (reason,) = verdict.refused_figures(found, {'macro_pr_auc': 0.1})
+  assert 'not defined' in reason and 'evaluate.min_pr_auc' in reason

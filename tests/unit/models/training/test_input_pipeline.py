@@ -47,6 +47,23 @@ def test_validation_keeps_file_order_and_gives_equal_batches_twice(training_data
   )
 
 
+def test_kept_images_change_no_batch(training_data, decoding):
+  """Of epochs, entered in their middle, and of copies; to the bit."""
+
+  def read(batches):
+    found = [*batches.epochs(3, 2, skip=1), *batches.in_file_order(1)]
+    return [(pixels.numpy().tobytes(), labels.numpy().tobytes()) for pixels, labels in found]
+
+  batches = training_batches(training_data, decoding)
+  expected = read(batches)
+  needed = 48 * 32 * 32 * 3 * 4
+  assert not batches.keep_decoded(needed - 1)
+  assert batches.keep_decoded(needed)
+  # The records are not read again.
+  pathlib.Path(batches.order.records.files[0]).rename(tmp_path / 'gone')
+  assert read(batches) == expected
+
+
 def test_one_iterator_serves_every_pass():
   numbers = tf.data.Dataset.range(5)
   batches = numbers.batch(2).apply(tf.data.experimental.assert_cardinality(3))

@@ -8,9 +8,11 @@ import pytest
 
 from models.training import curves, step
 from models.training.checkpoints import Checkpoints
+from models.training.data import TrainingData
 from models.training.loop import Loop
 from schemas.config import Config, StageConfig
 from schemas.errors import TrainingError
+from tests.unit.models.conftest import write_records
 from tests.unit.models.training.conftest import small_network
 
 PLAN = [
@@ -90,6 +92,48 @@ def test_killed_anywhere_it_ends_with_the_same_weights_and_curve(
   assert rows_of(tmp_path / 'whole') == rows_of(tmp_path / 'killed')
   assert resumed.best_epoch == position.best_epoch
   assert [record['epochs_run'] for record in resumed.records] == [1, 2]
+
+
+def test_killed_between_the_last_epoch_and_the_end_of_its_stage_it_goes_on(
+  training_data, tmp_path, monkeypatch
+):
+  one, _ = train(config(), training_data, tmp_path / 'whole')
+
+  def killed(self):
+    raise Killed
+
+  with monkeypatch.context() as patched:
+    patched.setattr(Loop, 'restore_best', killed)
+    with pytest.raises(Killed):
+      train(config(), training_data, tmp_path / 'killed')
+  kept = Checkpoints(tmp_path / 'killed/kept').latest()
+  assert (kept.meta['position']['stage'], kept.meta['position']['epoch']) == (0, 1)
+  two, position = train(config(), training_data, tmp_path / 'killed')
+  for first, second in zip(one.get_weights(), two.get_weights(), strict=True):
+    np.testing.assert_array_equal(first, second)
+  assert [record['epochs_run'] for record in position.records] == [1, 2]
+
+
+def test_classes_that_sampling_has_evened_out_are_not_weighed_again(
+  images, training_data, tmp_path
+):
+  # 10 blue, 3 green and 3 red ones.
+  few = [image for image in images['train'] if image[1] == 'blue'][:10]
+  few += [image for image in images['train'][:9] if image[1] != 'blue'][:6]
+  write_records(tmp_path / 'few.tfrecord', few)
+  data = TrainingData(
+    [str(tmp_path / 'few.tfrecord')], training_data.val.files, training_data.transform
+  )
+
+  def weights(**settings):
+    kept = Checkpoints(tmp_path / 'kept')
+    return Loop(small_network(), config(**settings), data, kept, tmp_path).loss.class_weights
+
+  counts = [sum(label == name for _, label in few) for name in data.labels]
+  assert sorted(counts) == [3, 3, 10]
+  expected = [16 / (3 * count) for count in counts]
+  np.testing.assert_allclose(weights(class_weights=True), expected)
+  np.testing.assert_allclose(weights(class_weights=True, sampling='oversample'), [1, 1, 1])
 
 
 def test_a_damaged_last_checkpoint_costs_a_step_and_changes_nothing(

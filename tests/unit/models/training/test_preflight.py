@@ -429,6 +429,10 @@ def test_records_are_read_anew_for_each_step_but_not_for_ever(monkeypatch):
       None,
       'augment.horizontal_flip and augment.vertical_flip are on',
     ),
+    ({'rotation': 0.3}, True, None),
+    ({'rotation': 1.0}, True, 'augment.rotation 1 turns'),
+    ({'rand_augment': 2}, True, 'augment.rand_augment at rand_magnitude 0.3'),
+    ({'rand_augment': 2, 'rand_magnitude': 0.1}, True, None),
   ],
 )
 def test_a_flip_wants_to_be_declared_harmless(augment, directional, named):

@@ -249,6 +249,12 @@ def test_the_plan_without_weights_trains_everything():
   assert (only.trainable, only.batch_norm, only.learning_rate) == ('all', 'train', 3e-3)
 
 
+def test_weights_that_are_not_frozen_first_are_trained_at_a_third():
+  (only,) = stages.plan(TrainConfig(learning_rate=3e-3, epochs=7), False, weights_loaded=True)
+  assert (only.name, only.trainable, only.epochs) == ('all', 'all', 7)
+  assert only.learning_rate == pytest.approx(1e-3)
+
+
 def test_stages_written_out_are_taken_as_they_stand():
   written = (stage('blocks', blocks=2), stage('all', layer_decay=0.5))
   assert stages.plan(TrainConfig(stages=written), True) == written

@@ -31,7 +31,7 @@ def search(training_data, tmp_path, monkeypatch):
   def train(settings, data, weights, folder):
     seen.append((settings.train.learning_rate, settings.model.dropout, settings.train.epochs))
     accuracy = 0.5 + 100 * settings.train.learning_rate - settings.model.dropout
-    return types.SimpleNamespace(record={'stages': [{'val_accuracy': accuracy}]})
+    return types.SimpleNamespace(record={'best_val_accuracy': accuracy})
 
   monkeypatch.setattr(run, 'train', train)
 
