@@ -306,8 +306,10 @@ def _check_features(model: keras.Model, pixels: np.ndarray, what: str) -> None:
     raise ConfigError(f'{what}: features of pixels of 0 to 255 are not finite.')
   if np.array_equal(features[0], features[1]):
     raise ConfigError(f'{what}: two different images have the same features.')
-  alone = _features(model, pixels[:1])
-  if not np.allclose(features[:1], alone, atol=0.05 * float(np.abs(features).max())):
+  # In a batch of the same size: in one of another size a deep network of random weights
+  # makes a rounding error large.
+  beside = _features(model, np.stack([pixels[0], 255 - pixels[1]]))
+  if not np.allclose(features[0], beside[0], atol=0.01 * float(np.abs(features).max())):
     raise ConfigError(
       f'{what}: the features of an image depend on the other images of its batch, outside '
       'training, too.'

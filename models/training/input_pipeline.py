@@ -208,8 +208,8 @@ class TrainingBatches:
       return False
     # By the host, whatever trains.
     with tf.device('CPU:0'):
-      pixels = np.empty((records.count, *size, 3), np.float32)
-      labels = np.empty((records.count, self.order.classes), np.float32)
+      pixels: np.ndarray = np.empty((records.count, *size, 3), np.float32)
+      labels: np.ndarray = np.empty((records.count, self.order.classes), np.float32)
       start = 0
       for some_pixels, some_labels in batches(records, self.decoding, self.order.batch_size):
         end = start + len(some_pixels)

@@ -47,7 +47,7 @@ def test_validation_keeps_file_order_and_gives_equal_batches_twice(training_data
   )
 
 
-def test_kept_images_change_no_batch(training_data, decoding):
+def test_kept_images_change_no_batch(training_data, decoding, tmp_path):
   """Of epochs, entered in their middle, and of copies; to the bit."""
 
   def read(batches):
@@ -60,8 +60,12 @@ def test_kept_images_change_no_batch(training_data, decoding):
   assert not batches.keep_decoded(needed - 1)
   assert batches.keep_decoded(needed)
   # The records are not read again.
-  pathlib.Path(batches.order.records.files[0]).rename(tmp_path / 'gone')
-  assert read(batches) == expected
+  file = pathlib.Path(batches.order.records.files[0])
+  gone = file.rename(tmp_path / 'gone')
+  try:
+    assert read(batches) == expected
+  finally:
+    gone.rename(file)
 
 
 def test_one_iterator_serves_every_pass():
