@@ -127,9 +127,8 @@ def measure(
   found: dict[str, list[float]] = {variant.name: [] for variant in made}
   for seed in seeds:
     for variant in made:
-      found[variant.name].append(
-        train(with_seed(variant.config, seed), f'{variant.name}, seed {seed}')
-      )
+      name = variant.name if variant.name == FULL else f'without {variant.name}'
+      found[variant.name].append(train(with_seed(variant.config, seed), f'{name}, seed {seed}'))
   return found
 
 

@@ -153,10 +153,6 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
     custom_config=_training_config(config),
     custom_executor_spec=executor_spec.ExecutorClassSpec(trainer_executor.Executor),
   )
-  # A person can look at the page before anything was learnt from the data.
-  for learning in (tuner, trainer):
-    if learning:
-      learning.add_upstream_node(audit)
   model = trainer.outputs['model']
 
   served_model = _served_model(kubeflow)
@@ -223,6 +219,10 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
   nodes += [serving_validator, publisher]
   if through:
     nodes = nodes[: [node.id for node in nodes].index(through) + 1]
+  # A person can look at the page before anything was learnt from the data.
+  for learning in (tuner, trainer):
+    if learning in nodes:
+      learning.add_upstream_node(audit)
 
   return Pipeline(
     pipeline_name=config.name,

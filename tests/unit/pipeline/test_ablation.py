@@ -79,9 +79,9 @@ def test_every_variant_is_trained_with_every_seed():
   found = ablation.measure(made, [4, 5], train)
   assert seen == [
     (0.1, 4, 'as configured, seed 4'),
-    (0.0, 4, 'warmup, seed 4'),
+    (0.0, 4, 'without warmup, seed 4'),
     (0.1, 5, 'as configured, seed 5'),
-    (0.0, 5, 'warmup, seed 5'),
+    (0.0, 5, 'without warmup, seed 5'),
   ]
   assert found == {'as configured': [0.4, 0.5], 'warmup': [0.4, 0.5]}
 

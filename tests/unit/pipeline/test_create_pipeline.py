@@ -1,7 +1,10 @@
 """The order of the components, where it is not given by what they read."""
 
+import json
+
 import pytest
 
+from pipeline import runner
 from pipeline.create_pipeline import create_pipeline
 from schemas import loader
 
@@ -27,3 +30,27 @@ def test_another_fit_is_another_transform(tmp_path):
     return transform.exec_properties['custom_config']
 
   assert settings('pad') == settings('pad') != settings('crop')
+
+
+def test_the_data_half_alone_compiles(tmp_path):
+  (tmp_path / 'labels.csv').write_text('filename,label\n')
+  tree = {'name': 'x', 'data': {'root': str(tmp_path)}, 'tuner': {'trials': 2}}
+  config = loader.build_config(tree, 'test', working_directory=tmp_path)
+  made = runner.compile_pipeline(config, 'Transform')
+  names = [node.pipeline_node.node_info.id for node in made.nodes]
+  assert names[-1] == 'Transform' and 'Trainer' not in names and 'Audit' in names
+
+
+def test_the_search_is_given_train_and_val_and_the_trainer_what_it_found(tmp_path):
+  (tmp_path / 'labels.csv').write_text('filename,label\n')
+  tree = {'name': 'x', 'data': {'root': str(tmp_path)}, 'tuner': {'trials': 2}}
+  made = create_pipeline(loader.build_config(tree, 'test', working_directory=tmp_path))
+  nodes = {node.id: node for node in made.components}
+  properties = nodes['Tuner'].exec_properties
+  splits = [json.loads(properties[name])['splits'] for name in ('train_args', 'eval_args')]
+  # By default TFX would take train and eval; of test it is told nothing.
+  assert splits == [['train'], ['val']]
+  assert nodes['Audit'] in nodes['Tuner'].upstream_nodes
+  assert nodes['Tuner'] in nodes['Trainer'].upstream_nodes
+  found = nodes['Trainer'].inputs['hyperparameters']
+  assert found.producer_component_id == 'Tuner'
