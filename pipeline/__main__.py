@@ -209,6 +209,14 @@ def model_ablate(
   raise typer.Exit(ablate_command.run(config, wanted, seeds, overrides))
 
 
+@model_app.command('baselines')
+def model_baselines(config: ConfigArgument, overrides: SetOption = []):  # noqa: B006
+  """Train a small network and frozen features on the same split, each in a run of its own."""
+  from pipeline import baselines_command
+
+  raise typer.Exit(baselines_command.run(config, overrides))
+
+
 @app.command()
 def serve(
   config: Annotated[

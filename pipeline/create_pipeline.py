@@ -221,7 +221,7 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
     nodes = nodes[: [node.id for node in nodes].index(through) + 1]
   # A person can look at the page before anything was learnt from the data.
   for learning in (tuner, trainer):
-    if learning in nodes:
+    if learning is not None and learning in nodes:
       learning.add_upstream_node(audit)
 
   return Pipeline(

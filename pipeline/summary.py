@@ -27,6 +27,8 @@ NOT_BLESSED = 'not blessed'
 NOT_SERVABLE = 'not servable'
 STOPPED = 'stopped'
 INTERRUPTED = 'interrupted'
+# As far as it was to go, which is not as far as a verdict.
+TRAINED = 'trained'
 IN_SERVICE = (PUBLISHED, UNCHANGED)
 # Head of the line about a published model that did not answer.
 NO_ANSWER = 'NO ANSWER'
@@ -348,6 +350,7 @@ def _model(model, training: dict, gates: dict) -> dict | None:
     'compute_dtype': training.get('compute_dtype'),
     'weights': training.get('weights'),
     'stages': training.get('stages'),
+    'best_val_accuracy': training.get('best_val_accuracy'),
     'diagnosis': training.get('diagnosis'),
   }
 
