@@ -136,13 +136,8 @@ def plan(arm: str, epochs: int) -> list[dict]:
     'unfrozen': [{**whole, 'learning_rate': UNFROZEN_RATE, 'epochs': epochs}],
     'staged': [
       {**head, 'epochs': first},
-      # As models.training.stages.plan has it after a frozen stage.
-      {
-        **whole,
-        'batch_norm': 'inference',
-        'learning_rate': 0.1 * RATE,
-        'epochs': max(1, epochs - first),
-      },
+      # As models.training.stages.plan has it for weights of the package.
+      {**whole, 'learning_rate': UNFROZEN_RATE, 'epochs': max(1, epochs - first)},
     ],
   }[arm]
 
