@@ -56,6 +56,7 @@ FROZEN_SHARE = 0.3
 # Photos of goods: a mirrored tomato is a tomato, and shops are lit differently.
 AUGMENT = {'horizontal_flip': True, 'brightness': 0.1, 'contrast': 0.2, 'zoom': 0.2}
 DRAWS = 5000
+SIGNIFICANT = 0.05
 # Seconds beside the steps, for the estimate, as measured on two cores: building and tracing
 # a stage; beginning an epoch.
 START = 15.0
@@ -360,11 +361,23 @@ def say_table(args: argparse.Namespace, target: Photos, found: dict, path: pathl
         line += f'{f"{gain.mean():+.1%} ({low:+.1%} to {high:+.1%})":24}'
         line += f'{p[labels, arm]:8.4f}{holm[labels, arm]:8.4f}'
       print(line, flush=True)
+  both = [labels for labels in args.labels if {'staged', 'unfrozen'} <= set(args.arms)]
+  below = {}
+  for labels in both:
+    staged, unfrozen = found[labels, 'staged'], found[labels, 'unfrozen']
+    gain = staged.astype(float) - unfrozen
+    low, high = interval(gain, series)
+    below[labels] = permuted(staged, unfrozen, series) if gain.mean() < 0 else 1.0
+    print(
+      f'{labels or "all":>7} staged against unfrozen {gain.mean():+.1%} '
+      f'({low:+.1%} to {high:+.1%}), p {permuted(staged, unfrozen, series):.4f}'
+    )
   results = {
     f'{labels}/{arm}': {
       'mean': float(rows.mean()),
       'p': p.get((labels, arm)),
       'holm': holm.get((labels, arm)),
+      **({'p_below_unfrozen': below[labels]} if arm == 'staged' and labels in below else {}),
     }
     for (labels, arm), rows in found.items()
   }
@@ -526,12 +539,25 @@ def compact(source: pathlib.Path, path: pathlib.Path) -> None:
 
 
 def frozen_helps(compared: dict) -> bool:
-  """Whether frozen features beat training from scratch beyond chance, at every number of labels."""
-  counts = {name.split('/')[0] for name in compared}
-  pairs = [(compared.get(f'{count}/frozen'), compared.get(f'{count}/scratch')) for count in counts]
-  return bool(pairs) and all(
-    frozen and scratch and frozen['mean'] > scratch['mean'] and frozen['holm'] < 0.05
-    for frozen, scratch in pairs
+  """Whether a frozen stage comes first.
+
+  It has to be better than scratch beyond chance where labels are few, and nowhere below
+  training everything at once beyond chance.
+  """
+  few = [name.split('/')[0] for name in compared if name.endswith('/staged')]
+  few = [count for count in few if 0 < int(count) <= 20]
+  pairs = [(compared[f'{count}/staged'], compared.get(f'{count}/scratch')) for count in few]
+  return (
+    bool(pairs)
+    and all(
+      scratch and staged['mean'] > scratch['mean'] and staged['holm'] < SIGNIFICANT
+      for staged, scratch in pairs
+    )
+    and all(
+      one.get('p_below_unfrozen', 0.0) >= SIGNIFICANT
+      for name, one in compared.items()
+      if name.endswith('/staged')
+    )
   )
 
 

@@ -184,7 +184,7 @@ def _train(
       else pretrained.load(model.get_layer('backbone'), name, weights)
     )
     facts['weights'] = dataclasses.asdict(loaded)
-    plan = stages.plan(config.train, loaded.knows_something, loaded.source != 'none')
+    plan = stages.plan(config.train, loaded.knows_something, loaded.source)
     _log.info('%s; precision %s (%s)', loaded.reason, chosen.policy, chosen.reason)
     facts['precision'] = dataclasses.asdict(chosen)
     loop = Loop(model, config, data, kept, run_folder)

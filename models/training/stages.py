@@ -12,9 +12,10 @@ from schemas.errors import ConfigError
 
 # Fine-tuning at the rate of a new head would undo what the weights know.
 UNFROZEN_RATE_FACTOR = 0.1
-# Nor do weights bear the rate of random ones where no frozen stage comes first: the arm
-# `unfrozen` of benchmarks/transfer.py.
-STARTED_RATE_FACTOR = 1 / 3
+# Weights of the package are of few and small photos: more of them has to change, BatchNorm's
+# statistics too. The arms `staged` and `unfrozen` of benchmarks/transfer.py; decision 0011.
+BUNDLED = 'bundled'
+BUNDLED_RATE_FACTOR = 1 / 3
 
 BACKBONE_LAYER = 'backbone'
 HEAD = 'head'
@@ -24,23 +25,30 @@ BLOCK_NAME = re.compile(r'((?:[a-z]+\d+_)?block_?\d+[a-z]*)_')
 
 
 def plan(
-  train: TrainConfig, weights_know_something: bool, weights_loaded: bool = False
+  train: TrainConfig, weights_know_something: bool, source: str = ''
 ) -> tuple[StageConfig, ...]:
   """Returns the stages of a training.
 
   Written out in the config, they are taken as they stand. Otherwise: with weights,
   a frozen stage and an unfrozen one at a tenth of its rate, BatchNorm in
-  inference mode in both; with none, one stage that trains everything, at a third of the
-  rate where weights were loaded whose frozen features are worth no stage.
+  inference mode in both; with none, one stage that trains everything. With weights of the
+  package the whole network is trained at a third of the rate, BatchNorm too, with a frozen
+  stage before it where their card says that it is worth one.
+
+  Args:
+    train: epochs, frozen_epochs, learning_rate and stages are read.
+    weights_know_something: whether a frozen backbone of these weights is of use.
+    source: of the weights; see pretrained.Loaded.
   """
+  bundled = source == BUNDLED
   if train.stages is not None:
     return train.stages
   if not weights_know_something:
     return (
       StageConfig(
-        name='all' if weights_loaded else 'scratch',
+        name='all' if bundled else 'scratch',
         epochs=train.epochs,
-        learning_rate=train.learning_rate * (STARTED_RATE_FACTOR if weights_loaded else 1.0),
+        learning_rate=train.learning_rate * (BUNDLED_RATE_FACTOR if bundled else 1.0),
         trainable='all',
         batch_norm='train',
       ),
@@ -56,9 +64,10 @@ def plan(
     StageConfig(
       name='unfrozen',
       epochs=train.epochs,
-      learning_rate=train.learning_rate * UNFROZEN_RATE_FACTOR,
+      learning_rate=train.learning_rate
+      * (BUNDLED_RATE_FACTOR if bundled else UNFROZEN_RATE_FACTOR),
       trainable='all',
-      batch_norm='inference',
+      batch_norm='train' if bundled else 'inference',
     ),
   )
 

@@ -250,9 +250,19 @@ def test_the_plan_without_weights_trains_everything():
 
 
 def test_weights_that_are_not_frozen_first_are_trained_at_a_third():
-  (only,) = stages.plan(TrainConfig(learning_rate=3e-3, epochs=7), False, weights_loaded=True)
+  (only,) = stages.plan(TrainConfig(learning_rate=3e-3, epochs=7), False, 'bundled')
   assert (only.name, only.trainable, only.epochs) == ('all', 'all', 7)
   assert only.learning_rate == pytest.approx(1e-3)
+
+
+def test_weights_of_the_package_are_trained_whole_after_the_frozen_stage():
+  first, second = stages.plan(TrainConfig(learning_rate=3e-3, epochs=7), True, 'bundled')
+  assert (first.trainable, first.batch_norm) == ('head', 'inference')
+  assert (second.trainable, second.batch_norm) == ('all', 'train')
+  assert second.learning_rate == pytest.approx(1e-3)
+  # Those of ImageNet keep their statistics.
+  _, other = stages.plan(TrainConfig(), True, 'imagenet')
+  assert other.batch_norm == 'inference'
 
 
 def test_stages_written_out_are_taken_as_they_stand():
