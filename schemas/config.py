@@ -145,7 +145,8 @@ class ImageConfig(Node):
 class ModelConfig(Node):
   backbone: str = Field('efficientnet_b0', description='a row of models/backbones.py')
   weights: str = Field(
-    'auto', description='auto | imagenet | none | the id of an earlier run | a .weights.h5 file'
+    'auto',
+    description='auto | imagenet | bundled | none | the id of an earlier run | a .weights.h5 file',
   )
   dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.2, description='before the last layer')
   drop_connect: Annotated[float, Field(ge=0, lt=1)] = Field(
