@@ -59,6 +59,8 @@ def run(config_path: pathlib.Path, overrides: Sequence[str] = ()) -> int:
       _write(found, this_run.folder)
   console.print()
   console.print(render(found))
+  if found[-1]['name'] == baselines.FROZEN and found[-1]['weights'] == 'none':
+    console.print(f'{baselines.FROZEN}: no weights could be had here, so its features are random')
   for sentence in missing:
     console.print(f'not trained: {sentence}')
   console.print(f'table      {this_run.folder / FILE}')
@@ -102,7 +104,7 @@ def figures(whole: Mapping[str, Any]) -> dict[str, Any]:
 def render(rows: Sequence[Mapping[str, Any]]) -> Table:
   """Returns the figures as a table of less than 80 columns."""
   table = Table(title='accuracy on val', title_justify='left', box=None, pad_edge=False)
-  for heading in ('network', 'run', 'split', 'accuracy', 'parameters', 'weights', 'seconds'):
+  for heading in ('network', 'run', 'split', 'accuracy', 'params', 'weights', 's'):
     table.add_column(heading, no_wrap=True)
   for row in rows:
     table.add_row(
