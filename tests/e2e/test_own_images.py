@@ -10,7 +10,11 @@ from tests.e2e.experiment import sightline, write_images
 
 pytestmark = pytest.mark.slow
 # A stranger would wait longer; what is tested does not hang on the accuracy.
-QUICK = ('--set', 'train.epochs=2', '--set', 'evaluate.min_accuracy=0')
+# From random weights: one short stage.
+QUICK = (
+  *('--set', 'train.epochs=2', '--set', 'evaluate.min_accuracy=0'),
+  *('--set', 'model.weights=none'),
+)
 
 
 @pytest.fixture(scope='module')
