@@ -56,9 +56,7 @@ def run(
   assert config.data.root is not None  # the loader fills it in
   if config.data.bundled:
     datasets.write(config.data.bundled, config.data.root)
-  console = Console(
-    file=library_output.terminal(), highlight=False, soft_wrap=True, markup=False, emoji=False
-  )
+  console = library_output.console()
   with runner.open_run(config) as this_run:
     this_run.goal = f'ablation of {", ".join(off)}'
     this_run.provenance = provenance.collect(config, sys.argv)

@@ -8,8 +8,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rich.console import Console
-
 from components.audit import outputs
 from pipeline import datasets, display, draft, library_output
 from schemas.config import Config
@@ -41,9 +39,7 @@ def run(
     DataError: nothing can be read there.
   """
   config = _config(config_path, data_root, overrides)
-  console = Console(
-    file=library_output.terminal(), highlight=False, soft_wrap=True, markup=False, emoji=False
-  )
+  console = library_output.console()
   output = output.expanduser().resolve()
   with (
     _output_folder(output, config) as draft,

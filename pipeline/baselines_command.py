@@ -46,9 +46,7 @@ def run(config_path: pathlib.Path, overrides: Sequence[str] = ()) -> int:
   assert config.data.root is not None  # the loader fills it in
   if config.data.bundled:
     datasets.write(config.data.bundled, config.data.root)
-  console = Console(
-    file=library_output.terminal(), highlight=False, soft_wrap=True, markup=False, emoji=False
-  )
+  console = library_output.console()
   found = []
   for row in rows:
     with runner.open_run(row.config) as this_run:

@@ -13,6 +13,8 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO
 
+from rich.console import Console
+
 from schemas.errors import SightlineError
 
 
@@ -58,6 +60,14 @@ def held_back() -> Iterator[None]:
 def terminal() -> IO[str]:
   """Returns standard output as it is now, for use while it is redirected."""
   return os.fdopen(os.dup(sys.stdout.fileno()), 'w', encoding='utf-8')
+
+
+def console() -> Console:
+  """Returns a console on that terminal, which prints text as it is.
+
+  A path may hold [brackets] or :colons:, which stand for nothing here.
+  """
+  return Console(file=terminal(), highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 @contextlib.contextmanager

@@ -46,7 +46,7 @@ def run(
   config = _config(config_path, data_root, overrides)
   own_code.make_importable(config, config_path)
   # The libraries print to the log file; the display keeps the terminal.
-  console = _console()
+  console = library_output.console()
   _prepare_data(config, console)
   with runner.open_run(config) as this_run:
     this_run.goal = run_notes.tidy(goal)
@@ -67,13 +67,6 @@ def run(
       _ask(found, this_run, console)
   _report(found, this_run, console)
   return summary.exit_code(found)
-
-
-def _console() -> Console:
-  # A path may hold [brackets] or :colons:, which stand for nothing here.
-  return Console(
-    file=library_output.terminal(), highlight=False, soft_wrap=True, markup=False, emoji=False
-  )
 
 
 def _config(

@@ -18,6 +18,13 @@ from schemas import weights_hash
 from tests.e2e.experiment import sightline, write_csv
 
 pytestmark = pytest.mark.slow
+# A model that has learnt nothing, and no bar that keeps it out.
+UNTRAINED = (
+  'train.epochs=1',
+  'train.learning_rate=1e-9',
+  'train.seed=3',
+  'evaluate.min_accuracy=0',
+)
 
 
 @pytest.fixture(scope='module')
@@ -152,10 +159,7 @@ def test_a_version_that_is_missing_from_the_serving_folder_comes_back(third, exp
 def test_a_worse_model_is_not_blessed_and_not_pushed_and_says_why(third, experiment):
   before = experiment.versions()
   done = experiment.run(
-    'train.epochs=1',
-    'train.learning_rate=1e-9',
-    'train.seed=3',
-    'evaluate.min_accuracy=0',
+    *UNTRAINED,
     'evaluate.slice_floors=[]',
   )
   assert done.code == 3, done.output
@@ -169,10 +173,7 @@ def test_a_worse_model_is_not_blessed_and_not_pushed_and_says_why(third, experim
 
 def test_a_slice_under_its_floor_blocks_the_blessing(third, experiment):
   done = experiment.run(
-    'train.epochs=1',
-    'train.learning_rate=1e-9',
-    'train.seed=3',
-    'evaluate.min_accuracy=0',
+    *UNTRAINED,
     'evaluate.max_accuracy_drop=1',
     'evaluate.slice_floors=[{slice: label, min_accuracy: 0.99}]',
   )
@@ -184,10 +185,7 @@ def test_a_figure_that_tfma_does_not_judge_blocks_the_blessing_alone(third, expe
   before = experiment.versions()
   # The untrained model of before, from the cache: TFMA's thresholds are met.
   done = experiment.run(
-    'train.epochs=1',
-    'train.learning_rate=1e-9',
-    'train.seed=3',
-    'evaluate.min_accuracy=0',
+    *UNTRAINED,
     'evaluate.max_accuracy_drop=1',
     'evaluate.slice_floors=[]',
     'evaluate.min_macro_f1=0.99',
