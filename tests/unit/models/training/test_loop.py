@@ -1,6 +1,7 @@
 """The loop: killed anywhere it goes on to the same weights, and it stops before harm is done."""
 
 import csv
+import types
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from models.training import curves, step
 from models.training.checkpoints import Checkpoints
 from models.training.data import TrainingData
-from models.training.loop import Loop
+from models.training.loop import Loop, _Stage
 from schemas.config import Config, StageConfig
 from schemas.errors import TrainingError
 from tests.unit.models.conftest import write_records
@@ -213,3 +214,18 @@ def test_the_record_of_a_stage_says_what_it_cost_and_at_which_rates(training_dat
   assert first == pytest.approx(0.9 * head, rel=1e-5)
   (row,) = position.rows
   assert 0 <= row['waiting_share'] <= 1
+
+
+@pytest.mark.parametrize(
+  ('first', 'steps', 'said'), [(1.0, 10, True), (1.3, 10, False), (1.0, 9, False)]
+)
+def test_a_loss_that_does_not_fall_in_the_first_epoch_is_said(first, steps, said):
+  notes = []
+  stage = types.SimpleNamespace(
+    _loop=types.SimpleNamespace(position=types.SimpleNamespace(first_loss=first)),
+    _steps=steps,
+    _progress=types.SimpleNamespace(note=notes.append),
+  )
+  _Stage._look_at_first_epoch(stage, 1.2)
+  assert bool(notes) is said
+  assert not said or '1 at the first batch, 1.2 on average' in notes[0]

@@ -3,14 +3,15 @@
 import csv
 import json
 import pathlib
+import types
 
 import keras
 import numpy as np
 import pytest
 
 from models import classifier, pretrained
+from models.training import checkpoints, rate_finder, stages, step
 from models.training import run as training
-from models.training import stages
 from schemas.config import Config, ModelConfig, StageConfig
 from schemas.errors import ConfigError, TrainingError, WeightsError
 
@@ -258,3 +259,73 @@ def test_a_checkpoint_fits_only_the_very_same_training(training_data):
   assert one == training.fingerprint(settings, given | {'run_id': '2'}, training_data)
   assert one != training.fingerprint(settings, given | {'code_fingerprint': 'b'}, training_data)
   assert one != training.fingerprint(config(seed=5), given, training_data)
+
+
+def test_a_resumed_training_keeps_what_its_weights_came_from_and_counts_what_was_used(
+  training_data, tmp_path, monkeypatch
+):
+  class Killed(BaseException):
+    pass
+
+  settings = config(epochs=2, checkpoint_seconds=0)
+  kept = checkpoints.Checkpoints(tmp_path / 'kept')
+  with monkeypatch.context() as patched:
+    original, taken = step.TrainStep.__call__, []
+
+    def call(self, *given):
+      taken.append(1)
+      if len(taken) > 4:
+        raise Killed
+      return original(self, *given)
+
+    patched.setattr(step.TrainStep, '__call__', call)
+    with pytest.raises(Killed):
+      training.train(settings, training_data, 'none', tmp_path / 'one', kept)
+  before = training._used_before(kept.latest())
+  assert before['seconds'] > 0 and before['cpu_seconds'] > 0
+
+  def not_again(*_):
+    raise AssertionError('the weights were looked for anew')
+
+  monkeypatch.setattr(pretrained, 'load', not_again)
+  record = training.train(settings, training_data, 'none', tmp_path / 'two', kept).record
+  assert record['resumed_from'] == 'step-000000004.npz'
+  assert record['weights']['source'] == 'none'
+  assert record['seconds'] >= before['seconds']
+  # It goes on in the folder of another run, which has a sheet of its own.
+  assert (tmp_path / 'two' / training.PREVIEW_FILE).stat().st_size > 1000
+
+
+def test_what_earlier_processes_used_is_the_sum_of_stages_and_of_the_one_at_work():
+  part = {'seconds': 2.0, 'cpu_seconds': 3.0, 'energy_wh': 0.5}
+  meta = {'position': {'records': [part, part], 'used': {'seconds': 1.0}}}
+  found = training._used_before(types.SimpleNamespace(meta=meta))
+  assert found == {'seconds': 5.0, 'cpu_seconds': 6.0, 'energy_wh': 1.0}
+  assert training._used_before(None) == {}
+
+
+@pytest.mark.parametrize(('policy', 'scaled'), [('mixed_float16', True), ('float32', False)])
+def test_the_search_for_a_rate_scales_the_loss_as_the_training_does(
+  tmp_path, monkeypatch, policy, scaled
+):
+  made = []
+  found = types.SimpleNamespace(suggestion=None, reason='')
+
+  def find(_, __, optimizer, ___):
+    made.append(optimizer())
+    return found
+
+  monkeypatch.setattr(rate_finder, 'find', find)
+  monkeypatch.setattr(rate_finder, 'write_csv', lambda *_: None)
+  monkeypatch.setattr(rate_finder, 'write_png', lambda *_: None)
+  monkeypatch.setattr(stages, 'apply', lambda *_: None)
+  loop = types.SimpleNamespace(loss=None, first_batches=lambda: None)
+  stage = StageConfig(name='all', epochs=1, learning_rate=1e-3)
+  model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+  previous = keras.config.dtype_policy()
+  keras.config.set_dtype_policy(policy)
+  try:
+    training._find_rate(model, loop, config(), stage, tmp_path)
+  finally:
+    keras.config.set_dtype_policy(previous)
+  assert isinstance(made[0], keras.optimizers.LossScaleOptimizer) is scaled

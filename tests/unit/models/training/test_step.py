@@ -117,6 +117,24 @@ def test_float16_scales_the_loss_skips_an_overflow_and_tells_the_unscaled_norm()
   assert half(inputs).dtype == 'float32'
 
 
+def test_under_float16_a_gradient_that_is_not_finite_at_any_scale_is_no_overflow():
+  base = losses.build(TrainConfig(), None)
+
+  def rough(labels, logits):
+    # Finite, and with a slope of infinity times 0.
+    return base(labels, logits) + tf.sqrt(tf.reduce_sum(logits * 0.0))
+
+  inner = keras.optimizers.SGD(0.1)
+  scaling = keras.optimizers.LossScaleOptimizer(inner, initial_scale=4.0)
+  model = network('mixed_float16')
+  taken = train_step(model, scaling, rough)
+  before = [np.array(one) for one in model.trainable_variables]
+  # Skipped at a scale of 4 and of 2; at 1 there is nothing left to lower.
+  assert [taken(*batch()) for _ in range(3)] == [True, True, False]
+  for one, other in zip(before, model.trainable_variables, strict=True):
+    np.testing.assert_array_equal(one, np.array(other))
+
+
 def test_two_validations_of_the_same_batches_are_equal_to_the_bit():
   model = network()
   evaluate = step.EvaluationStep(
