@@ -54,8 +54,9 @@ class Draw(NamedTuple):
 
 def is_identity(config: AugmentConfig) -> bool:
   """Returns whether nothing is changed, so that an image is the same in each epoch."""
+  each = _moves(config) or _recolours(config)
   mixed = config.mixup or config.cutmix
-  return not (_changes_each(config) or config.rand_augment or mixed or config.fn)
+  return not (each or config.rand_augment or mixed or config.fn)
 
 
 def augment(
@@ -86,12 +87,15 @@ def augment(
 def _augment(
   config: AugmentConfig, pixels: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-  # One for each part: switching one off leaves what the others draw.
+  # One for each part: switching one off leaves what the others draw, and costs nothing.
   of_draw, of_operations, of_mixing, of_own = tf.unstack(
     tf.random.experimental.stateless_split(seed, 4), num=4
   )
-  if _changes_each(config):
-    pixels = apply(pixels, draw(config, tf.shape(pixels)[0], of_draw))
+  changes = draw(config, tf.shape(pixels)[0], of_draw)
+  if _moves(config):
+    pixels = move(pixels, changes)
+  if _recolours(config):
+    pixels = recolour(pixels, changes)
   if config.rand_augment:
     pixels = rand_augment(pixels, config.rand_augment, config.rand_magnitude, of_operations)
   pixels, labels = mixing.mix(config, pixels, labels, of_mixing)
@@ -100,10 +104,13 @@ def _augment(
   return tf.clip_by_value(pixels, 0.0, 255.0), labels
 
 
-def _changes_each(config: AugmentConfig) -> bool:
+def _moves(config: AugmentConfig) -> bool:
   geometry = (config.shift, config.rotation, config.zoom, config.crop_area < 1)
-  colour = (config.brightness, config.contrast, config.saturation)
-  return any((*geometry, config.horizontal_flip, config.vertical_flip, *colour))
+  return any((*geometry, config.horizontal_flip, config.vertical_flip))
+
+
+def _recolours(config: AugmentConfig) -> bool:
+  return any((config.brightness, config.contrast, config.saturation))
 
 
 def draw(config: AugmentConfig, count: tf.Tensor, seed: tf.Tensor) -> Draw:
@@ -157,15 +164,14 @@ def crop_sides(area: tf.Tensor, log_ratio: tf.Tensor) -> tuple[tf.Tensor, tf.Ten
   return height, width
 
 
-def apply(images: tf.Tensor, changes: Draw) -> tf.Tensor:
-  """Applies drawn changes.
+def move(images: tf.Tensor, changes: Draw) -> tf.Tensor:
+  """Applies drawn changes of geometry.
 
   Crop, mirror, scale, turn and shift are one resampling: bilinear, without
   antialiasing. That is right where the content grows, as by a crop; where a zoom
   makes it smaller by a tenth, fine patterns alias a little. A crop is taken from
   the image at the model's input size and is not sharper than that. What comes in
-  from outside the image repeats its border. Then contrast and brightness change,
-  and then saturation.
+  from outside the image repeats its border.
 
   Args:
     images: float32 [N, H, W, 3], RGB, 0..255.
@@ -182,11 +188,14 @@ def apply(images: tf.Tensor, changes: Draw) -> tf.Tensor:
     fill_mode='NEAREST',
     fill_value=0.0,
   )
-  changed = tf.clip_by_value(_recolour(moved, changes), 0.0, 255.0)
-  return tf.ensure_shape(changed, images.shape)
+  return tf.ensure_shape(moved, images.shape)
 
 
-def _recolour(images: tf.Tensor, changes: Draw) -> tf.Tensor:
+def recolour(images: tf.Tensor, changes: Draw) -> tf.Tensor:
+  """Applies drawn changes of colour: of contrast and brightness, and then of saturation.
+
+  Args and result as of `move`.
+  """
   contrast, brightness, saturation = (
     values[:, tf.newaxis, tf.newaxis, tf.newaxis]
     for values in (changes.contrast, changes.brightness, changes.saturation)
@@ -194,7 +203,7 @@ def _recolour(images: tf.Tensor, changes: Draw) -> tf.Tensor:
   mean = tf.reduce_mean(images, axis=[1, 2, 3], keepdims=True)
   changed = mean + (images - mean) * contrast + brightness
   grey = tf.reduce_sum(changed * tf.constant(_GREY), axis=3, keepdims=True)
-  return grey + (changed - grey) * saturation
+  return tf.clip_by_value(grey + (changed - grey) * saturation, 0.0, 255.0)
 
 
 def _transforms(changes: Draw, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:

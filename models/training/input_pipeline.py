@@ -7,6 +7,7 @@ interrupted goes on at the very batch that it had come to.
 
 import dataclasses
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from typing import Literal
 
@@ -255,11 +256,25 @@ class TrainingBatches:
     return tf.gather(self._kept[0], values), tf.gather(self._kept[1], values)
 
   def _prepared(self, batched: tf.data.Dataset) -> tf.data.Dataset:
-    return batched.map(
+    prepared = batched.map(
       lambda values, seed: self._change(*self._decoded(values), seed),
       num_parallel_calls=tf.data.AUTOTUNE,
       deterministic=True,
     ).prefetch(tf.data.AUTOTUNE)
+    return prepared.with_options(_beside_training())
+
+
+def _beside_training() -> tf.data.Options:
+  """Returns what keeps the input off one core, where the training runs on the cores, too.
+
+  An operation of the training ends when its slowest thread does: input that takes every
+  core for a moment holds up all of it (benchmarks/training_step.py).
+  """
+  options = tf.data.Options()
+  if not tf.config.list_physical_devices('GPU'):
+    options.threading.private_threadpool_size = max(len(os.sched_getaffinity(0)) - 1, 1)
+    options.threading.max_intra_op_parallelism = 1
+  return options
 
 
 def seeds(seed: int, epoch: int) -> tuple[int, int]:

@@ -31,7 +31,8 @@ def nothing(count: int = 3) -> augmentation.Draw:
 
 def apply(**changes) -> np.ndarray:
   values = {name: tf.fill([3], float(value)) for name, value in changes.items()}
-  return augmentation.apply(tf.constant(IMAGES), nothing()._replace(**values)).numpy()
+  drawn = nothing()._replace(**values)
+  return augmentation.recolour(augmentation.move(tf.constant(IMAGES), drawn), drawn).numpy()
 
 
 def test_nothing_drawn_changes_nothing():
@@ -58,7 +59,7 @@ def test_half_a_turn_is_both_flips():
 
 def test_a_quarter_turn_of_a_square_is_that_of_numpy():
   square = tf.constant(IMAGES[:, :, :8])
-  turned = augmentation.apply(
+  turned = augmentation.move(
     square, nothing()._replace(angle=tf.fill([3], float(np.pi / 2)))
   ).numpy()
   np.testing.assert_allclose(turned, np.rot90(square.numpy(), axes=(1, 2)), atol=5e-2)
