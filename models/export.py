@@ -4,6 +4,7 @@ Through keras.export.ExportArchive: what tf.saved_model.save writes of a Keras 3
 model loads in Python and fails in TensorFlow Serving's session loader.
 """
 
+import dataclasses
 import json
 import pathlib
 import shutil
@@ -12,6 +13,7 @@ import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from models import decision as decisions
 from models import decoder
 from schemas import features, signatures, weights_hash
 from schemas.config import Config
@@ -25,6 +27,7 @@ def export(
   labels: list[str],
   folder: pathlib.Path,
   run_id: str = '',
+  decision: decisions.Decision | None = None,
 ) -> None:
   """Writes the export with its three signatures and its identity.
 
@@ -40,9 +43,10 @@ def export(
     labels: the K labels by id.
     folder: where to write; replaced if it exists.
     run_id: of the run that trained the model.
+    decision: how logits become an answer; by default by softmax alone.
   """
   image = config.image
-  label_table = tf.constant(labels)
+  decided = decision or decisions.Decision.plain(len(labels))
   raw_spec = transform.raw_feature_spec()
 
   # Traced once, for both signatures: the network is most of the export's time.
@@ -51,13 +55,7 @@ def export(
   )
   def answer(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
     pixels = decoder.decode_batch(image_bytes, image)
-    probabilities = tf.nn.softmax(model(pixels, training=False))
-    class_id = tf.argmax(probabilities, axis=-1, output_type=tf.int64)
-    return {
-      signatures.PROBABILITIES: probabilities,
-      signatures.CLASS_ID: class_id,
-      signatures.PREDICTED_LABEL: tf.gather(label_table, class_id),
-    }
+    return decisions.answer(decided, model(pixels, training=False), labels)
 
   @tf.function(
     input_signature=[tf.TensorSpec([None], tf.string, signatures.EXAMPLES)], autograph=False
@@ -91,10 +89,16 @@ def export(
   # activation that has one of its own: a third of the time.
   options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
   archive.write_out(str(folder), options=options, verbose=False)
-  write_identity(folder, config, labels, run_id)
+  write_identity(folder, config, labels, run_id, decided)
 
 
-def write_identity(folder: pathlib.Path, config: Config, labels: list[str], run_id: str) -> None:
+def write_identity(
+  folder: pathlib.Path,
+  config: Config,
+  labels: list[str],
+  run_id: str,
+  decision: decisions.Decision,
+) -> None:
   """Writes assets.extra/sightline.json."""
   extra = folder / 'assets.extra'
   extra.mkdir(exist_ok=True)
@@ -104,6 +108,7 @@ def write_identity(folder: pathlib.Path, config: Config, labels: list[str], run_
         'run_id': run_id,
         'config': config.model_dump(mode='json', by_alias=True),
         'labels': labels,
+        'decision': dataclasses.asdict(decision),
         'weights_sha256': weights_hash.weights_sha256(folder),
       },
       indent=2,

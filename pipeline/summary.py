@@ -65,6 +65,7 @@ def collect(config: Config, run: runner.Run) -> dict[str, Any]:
     'accuracy': candidate.get('accuracy'),
     'production': production,
     'leaks': verdict.get('leaks'),
+    'calibration': verdict.get('calibration'),
     'drift': checked.get('drift', []),
     'skew': checked.get('skew', []),
     'metrics': candidate or None,
@@ -171,6 +172,7 @@ def in_words(summary: dict[str, Any]) -> list[str]:
     lines.append(f'accuracy   {accuracy_text(summary["accuracy"], "test images")}')
   lines += _production(summary['production'])
   lines += _leaks(summary['leaks'])
+  lines += _calibration(summary.get('calibration'))
   if summary['verdict']:
     lines.append(f'verdict    {summary["verdict"]}')
   lines += [f'           {reason}' for reason in summary['reasons']]
@@ -240,6 +242,18 @@ def _leaks(leaks: dict | None) -> list[str]:
   return [
     f'leaks      {leaks["affected"]} test images have a copy in another split; without them '
     f'accuracy {accuracy_text(leaks["accuracy_without"], "test images")}'
+  ]
+
+
+def _calibration(found: dict | None) -> list[str]:
+  if not found or found['ece_after'] is None:
+    return []
+  flagged, accepted = found['flagged'], found['accepted_accuracy']
+  rest = f'; the rest {accuracy_text(accepted, "of them")}' if accepted['n'] else ''
+  return [
+    f'calibrated calibration error {found["ece_after"]:.3f}, {found["ece_before"]:.3f} without '
+    f'the temperature of {found["temperature"]:.2f}',
+    f'review     {flagged["value"]:.1%} of the test images are flagged low_confidence{rest}',
   ]
 
 

@@ -356,6 +356,26 @@ class EvaluateConfig(Node):
   )
 
 
+class DecisionConfig(Node):
+  """What the export says beside its probabilities: tuned on val, never on test."""
+
+  calibrate: bool = Field(
+    True, description='divide the logits by a temperature, so that 0.9 means right 9 times of 10'
+  )
+  accepted_accuracy: Fraction = Field(
+    0.98, description='answers that are not flagged low_confidence are to be right so often'
+  )
+  least_threshold: Fraction = Field(
+    0.5, description='an answer less probable than this is flagged in any case'
+  )
+  class_images: Annotated[int, Field(ge=1)] = Field(
+    20, description='answers of a class on val from which on it has a threshold of its own'
+  )
+  review_threshold: Fraction | None = Field(
+    None, description='one threshold of your own for all classes; by default tuned on val'
+  )
+
+
 class ServingValidatorConfig(Node):
   """What the export must meet before it is published."""
 
@@ -406,6 +426,7 @@ class Config(Node):
   model: ModelConfig = ModelConfig()
   train: TrainConfig = TrainConfig()
   tuner: TunerConfig = TunerConfig()
+  decision: DecisionConfig = DecisionConfig()
   evaluate: EvaluateConfig = EvaluateConfig()
   serving_validator: ServingValidatorConfig = ServingValidatorConfig()
   publish: PublishConfig = PublishConfig()

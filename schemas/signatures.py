@@ -13,7 +13,9 @@ EXAMPLES = 'examples'  # string [N], serialised raw tf.Example
 PROBABILITIES = 'probabilities'  # float32 [N, K]
 CLASS_ID = 'class_id'  # int64 [N]
 PREDICTED_LABEL = 'label'  # string [N]
-OUTPUTS = (PROBABILITIES, CLASS_ID, PREDICTED_LABEL)
+PROBABILITY = 'probability'  # float32 [N], of that label
+LOW_CONFIDENCE = 'low_confidence'  # bool [N], a person should look
+OUTPUTS = (PROBABILITIES, CLASS_ID, PREDICTED_LABEL, PROBABILITY, LOW_CONFIDENCE)
 
 # In assets.extra of the export: run id, config, labels, weights_sha256.
 IDENTITY_FILE = 'sightline.json'

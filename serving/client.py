@@ -30,6 +30,7 @@ class Prediction:
     probabilities: of every class, by number.
     model_version: that answered; '' where the server does not say.
     model_sha256: of its weights; '' where the server does not say.
+    low_confidence: whether a person should look; None where the model does not say.
   """
 
   path: pathlib.Path
@@ -39,6 +40,7 @@ class Prediction:
   probabilities: tuple[float, ...]
   model_version: str = ''
   model_sha256: str = ''
+  low_confidence: bool | None = None
 
 
 def predict(
@@ -104,6 +106,7 @@ def _predict_one(client: httpx.Client, path: pathlib.Path, model_name: str) -> P
       probabilities,
       response.headers.get('x-model-version', ''),
       response.headers.get('x-model-sha256', ''),
+      row.get(signatures.LOW_CONFIDENCE),
     )
   except (ValueError, KeyError, IndexError, TypeError) as error:
     raise ServingError(

@@ -9,6 +9,7 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, json_utils, path_utils
 
 from components.evaluator import predictions, verdict
+from models.decision import Decision
 from schemas import weights_hash
 
 _log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Executor(tfx_executor.Executor):
       same,
       artifact_utils.get_single_instance(in_service).id if in_service else None,
       json_utils.loads(exec_properties['floors']),
+      Decision.read(weights_hash.read_identity(candidate)),
     )
     judged.write(evaluation)
     if not judged.blessed:
@@ -74,10 +76,13 @@ def _refuse(blessing) -> None:
 
 
 def _is_same(candidate: pathlib.Path, baseline: pathlib.Path) -> bool:
-  """Whether both give the same answers: the same weights, and the same names for them."""
-  return weights_hash.weights_sha256(candidate) == weights_hash.weights_sha256(
-    baseline
-  ) and predictions.labels(candidate) == predictions.labels(baseline)
+  """Whether both give the same answers: the same weights, names and decision."""
+  of_candidate, of_baseline = map(weights_hash.read_identity, (candidate, baseline))
+  return (
+    weights_hash.weights_sha256(candidate) == weights_hash.weights_sha256(baseline)
+    and of_candidate['labels'] == of_baseline['labels']
+    and Decision.read(of_candidate) == Decision.read(of_baseline)
+  )
 
 
 def _export(artifacts) -> pathlib.Path:

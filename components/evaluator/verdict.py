@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import tensorflow_model_analysis as tfma
 
-from components.evaluator import metrics
+from components.evaluator import calibration, metrics
+from models.decision import Decision
 from schemas import features
 
 FILE = 'verdict.json'
@@ -34,6 +35,7 @@ class Verdict:
     slices: key, value, n, accuracy and interval of each slice.
     leaks: test images of which another split holds a copy (`affected`), and the
       accuracy with and without them.
+    calibration: what the export says of itself, measured: calibration.measure.
   """
 
   blessed: bool
@@ -44,6 +46,7 @@ class Verdict:
   baseline_model_id: int | None
   slices: list[dict]
   leaks: dict
+  calibration: dict
 
   def write(self, folder: pathlib.Path) -> None:
     (folder / FILE).write_text(
@@ -58,6 +61,7 @@ def judge(
   same_as_baseline: bool,
   baseline_model_id: int | None,
   floors: Mapping[str, float],
+  decision: Decision,
 ) -> Verdict:
   """Reads TFMA's results and the stored predictions.
 
@@ -69,11 +73,13 @@ def judge(
     baseline_model_id: of the model in service, where there is one.
     floors: what figures of metrics.measure must reach, by name: those that TFMA's
       thresholds do not judge.
+    decision: of the candidate.
   """
   result = tfma.load_validation_result(str(evaluation))
   table = pq.read_table(predicted)
   truth = table['label_id'].to_numpy()
-  candidate = metrics.measure(truth, _matrix(table['candidate']), labels)
+  probabilities = _matrix(table['candidate'])
+  candidate = metrics.measure(truth, probabilities, labels)
   baseline = None
   if table['baseline_label'].null_count == 0:
     # By its own labels: it may know others than the candidate does.
@@ -98,6 +104,7 @@ def judge(
     baseline_model_id,
     slices(evaluation, with_baseline=baseline is not None),
     leaks(table, candidate['accuracy']),
+    calibration.measure(decision, truth, probabilities),
   )
 
 

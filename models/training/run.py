@@ -16,7 +16,9 @@ import tensorflow_transform as tft
 from tensorflow.python.framework import config as tf_config
 
 from models import backbones, classifier, export, pretrained, records
+from models.decision import Decision
 from models.training import (
+  calibration,
   checkpoints,
   diagnosis,
   energy,
@@ -73,6 +75,7 @@ def run_fn(fn_args) -> None:
     data.labels,
     pathlib.Path(fn_args.serving_model_dir),
     given.get('run_id', ''),
+    trained.decision,
   )
   kept.remove()
 
@@ -94,10 +97,11 @@ def fingerprint(config: Config, given: Mapping[str, Any], data: TrainingData) ->
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-  """A trained model under float32, and the record of its training."""
+  """A trained model under float32, the record of its training, and what was tuned on val."""
 
   model: keras.Model
   record: dict
+  decision: Decision
 
 
 def train(
@@ -118,7 +122,7 @@ def train(
       last. By default they are kept in run_folder.
 
   Returns:
-    The model under float32, and the record that training.json holds.
+    The model under float32, the record that training.json holds, and the decision.
 
   Raises:
     TrainingError: the data cannot train this network, the loss is not finite, or a
@@ -139,7 +143,7 @@ def train(
     'resumed_from': None if resumed is None else resumed.path.name,
   }
   (run_folder / RECORD_FILE).write_text(json.dumps(record, indent=2) + '\n', encoding='utf-8')
-  return Trained(trained.model, record)
+  return Trained(trained.model, record, trained.decision)
 
 
 def _used_before(resumed: checkpoints.Checkpoint | None) -> dict[str, float]:
@@ -225,7 +229,8 @@ def _train(
     model = classifier.rebuild_in_float32(
       model, config.model, config.image, classes, mean, variance
     )
-  return Trained(model, record)
+  tuned = calibration.tune(config.decision, *loop.answer_validation(model), data.labels)
+  return Trained(model, record | {'decision': dataclasses.asdict(tuned)}, tuned.decision)
 
 
 def _draw(loop: Loop, config: Config, data: TrainingData, run_folder: pathlib.Path) -> None:

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from models import classifier, decoder, export
+from models import classifier, decision, decoder, export
 from schemas import features, signatures, weights_hash
 from schemas.config import Config
 from schemas.errors import ExportError
@@ -31,6 +31,10 @@ with tf.compat.v1.Session(graph=tf.Graph()) as session:
                      for k, v in values.items()}
 json.dump(answers, open(out, "w"))
 """
+
+
+# Thresholds that flag some answers and not others.
+DECISION = decision.Decision(2.0, (0.0, 1.0, 0.0))
 
 
 @pytest.fixture(scope='module')
@@ -57,6 +61,7 @@ def exported(config, training_data, tmp_path_factory):
     training_data.labels,
     folder,
     'run-1',
+    DECISION,
   )
   return model, folder
 
@@ -124,9 +129,17 @@ def test_the_answer_is_that_of_the_model_on_the_decoded_pixels(answers, exported
 
   model, _ = exported
   pixels = decoder.decode_batch(tf.constant([image for image, _ in images['val']]), config.image)
-  expected = tf.nn.softmax(model(pixels, training=False)).numpy()
-  np.testing.assert_allclose(answers['serving_default']['probabilities'], expected, atol=1e-5)
-  assert answers['serving_default']['class_id'] == expected.argmax(axis=1).tolist()
+  expected = tf.nn.softmax(model(pixels, training=False) / DECISION.temperature).numpy()
+  answered = answers['serving_default']
+  np.testing.assert_allclose(answered['probabilities'], expected, atol=1e-5)
+  assert answered['class_id'] == expected.argmax(axis=1).tolist()
+  np.testing.assert_allclose(answered['probability'], expected.max(axis=1), atol=1e-5)
+
+
+def test_an_answer_below_the_threshold_of_its_class_is_flagged(answers):
+  answered = answers['serving_default']
+  # Only class 1 has a threshold, and none of its answers reaches it.
+  assert answered['low_confidence'] == [class_id == 1 for class_id in answered['class_id']]
 
 
 def test_labels_and_label_ids_agree_with_the_vocabulary(answers, images, training_data):
@@ -139,6 +152,7 @@ def test_the_identity_names_run_labels_and_weights(exported, training_data):
   identity = weights_hash.read_identity(folder)
   assert identity['run_id'] == 'run-1'
   assert identity['labels'] == training_data.labels
+  assert decision.Decision.read(identity) == DECISION
   assert identity['config']['image'] == {
     'height': 32,
     'width': 32,

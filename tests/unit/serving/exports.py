@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from models import decoder
+from models import decision, decoder
 from schemas import features, signatures
 from schemas.config import ImageConfig
 from schemas.weights_hash import weights_sha256
@@ -17,6 +17,7 @@ from schemas.weights_hash import weights_sha256
 SIDE = 8
 IMAGE = ImageConfig(height=SIDE, width=SIDE)
 LABELS = ('blue', 'green', 'red')
+PLAIN = decision.Decision.plain(len(LABELS))
 
 
 def picture(seed: int, width: int = 23, height: int = 14) -> Image.Image:
@@ -61,12 +62,7 @@ def write_image_model(path: pathlib.Path, seed: int = 0, without: str = '') -> p
 
   def answer(image_bytes):
     probabilities = model(decoder.decode_batch(image_bytes, IMAGE), training=False)
-    class_id = tf.argmax(probabilities, axis=1)
-    return {
-      signatures.PROBABILITIES: probabilities,
-      signatures.CLASS_ID: class_id,
-      signatures.PREDICTED_LABEL: tf.gather(labels, class_id),
-    }
+    return decision.answer(PLAIN, tf.math.log(probabilities), list(LABELS))
 
   def parse(examples):
     return tf.io.parse_example(

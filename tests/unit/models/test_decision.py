@@ -1,0 +1,54 @@
+"""How logits become an answer."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.decision import Decision, answer
+
+LABELS = ['a', 'b', 'c']
+LOGITS = tf.constant([[2.0, 1.0, 0.0], [0.0, 3.0, 2.9], [0.1, 0.0, 0.2]])
+
+
+def ask(decision: Decision, logits: tf.Tensor = LOGITS) -> dict[str, np.ndarray]:
+  return {name: value.numpy() for name, value in answer(decision, logits, LABELS).items()}
+
+
+def test_a_plain_one_is_softmax_and_flags_nothing():
+  said = ask(Decision.plain(3))
+  np.testing.assert_allclose(said['probabilities'], tf.nn.softmax(LOGITS), atol=1e-7)
+  np.testing.assert_array_equal(said['class_id'], [0, 1, 2])
+  assert said['label'].tolist() == [b'a', b'b', b'c']
+  assert said['low_confidence'].tolist() == [False] * 3
+
+
+@pytest.mark.parametrize('temperature', [0.05, 0.7, 20.0])
+def test_a_temperature_changes_probabilities_and_no_answer(temperature):
+  said = ask(Decision(temperature, (0.0,) * 3))
+  np.testing.assert_allclose(said['probabilities'], tf.nn.softmax(LOGITS / temperature), atol=1e-6)
+  np.testing.assert_array_equal(said['class_id'], [0, 1, 2])
+  np.testing.assert_allclose(said['probability'], said['probabilities'].max(axis=1), atol=1e-7)
+
+
+def test_probabilities_that_round_to_the_same_number_hide_no_answer():
+  said = ask(Decision(20.0, (0.0,) * 3), tf.constant([[1.0, 1.0 + 1e-6, 0.0]]))
+  assert said['class_id'] == [1]
+
+
+def test_each_class_has_a_threshold_of_its_own():
+  probabilities = tf.nn.softmax(LOGITS).numpy().max(axis=1)
+  thresholds = (probabilities[0] + 0.01, probabilities[1] - 0.01, 2.0)
+  said = ask(Decision(1.0, tuple(map(float, thresholds))))
+  assert said['low_confidence'].tolist() == [True, False, True]
+
+
+def test_an_export_without_one_is_plain():
+  assert Decision.read({'labels': LABELS}) == Decision.plain(3)
+  identity = {'labels': LABELS, 'decision': {'temperature': 1.5, 'thresholds': [0.1, 0.2, 0.3]}}
+  assert Decision.read(identity) == Decision(1.5, (0.1, 0.2, 0.3))
+
+
+@pytest.mark.parametrize('temperature', [0.0, -1.0, float('nan'), float('inf')])
+def test_a_temperature_is_a_number_above_0(temperature):
+  with pytest.raises(ValueError, match='temperature'):
+    Decision(temperature, (0.0,))
