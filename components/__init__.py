@@ -7,7 +7,7 @@ imported when first asked for: `import components` alone loads no TFX.
 
 import importlib
 
-_ARTIFACTS = ('Audit', 'Dataset', 'GateReport', 'Predictions', 'Quarantine')
+_ARTIFACTS = ('Audit', 'Dataset', 'Floors', 'GateReport', 'Predictions', 'Quarantine')
 
 
 def __getattr__(name: str):

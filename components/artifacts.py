@@ -42,3 +42,9 @@ class Predictions(Artifact):
   """predictions.parquet: image id, label, probabilities of candidate and baseline."""
 
   TYPE_NAME = 'components.Predictions'
+
+
+class Floors(Artifact):
+  """What simple models answer on test: floors.parquet (a row an image), and floors.json."""
+
+  TYPE_NAME = 'components.Floors'

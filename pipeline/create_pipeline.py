@@ -23,6 +23,7 @@ import components
 from components.audit.component import Audit
 from components.data_gate.component import DataGate
 from components.evaluator.component import Evaluator
+from components.floors.component import Floors
 from components.image_example_gen.component import ImageExampleGen
 from components.import_schema_gen.component import ImportSchemaGen
 from components.production_evaluator.component import ProductionEvaluator
@@ -57,6 +58,7 @@ _READ_BY_TRAINING: dict[str, Any] = {
   'augment': True,
   'model': True,
   'train': True,
+  'decision': True,
 }
 # Whose code decides which pixels an image has.
 _DECODING = (
@@ -155,6 +157,14 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
   )
   model = trainer.outputs['model']
 
+  floors = None
+  if config.floors.fit:
+    floors = Floors(
+      dataset=dataset,
+      code_fingerprint=fingerprint('components.floors', 'components.audit.cheap_features'),
+    )
+    floors.add_upstream_node(data_gate)
+
   served_model = _served_model(kubeflow)
   evaluator = Evaluator(
     examples=examples,
@@ -162,11 +172,10 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
     baseline_model=served_model.outputs['model'],
     eval_config=evaluation.eval_config(config),
     example_splits=[features.TEST],
-    code_fingerprint=fingerprint('components.evaluator'),
-    floors={
-      'macro_f1': config.evaluate.min_macro_f1,
-      'macro_pr_auc': config.evaluate.min_pr_auc,
-    },
+    dataset=dataset,
+    floors=floors.outputs['floors'] if floors else None,
+    code_fingerprint=fingerprint('components.evaluator', 'models.decision'),
+    asked=evaluation.asked(config),
   )
   predictions = evaluator.outputs['predictions']
   nodes: list[base_node.BaseNode] = [
@@ -180,6 +189,7 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
     transform,
     *([tuner] if tuner else []),
     trainer,
+    *([floors] if floors else []),
     served_model,
     evaluator,
   ]

@@ -1,8 +1,8 @@
 """The TFMA config: what the Evaluator measures, slices by and asks for."""
 
 import tensorflow_model_analysis as tfma
-from google.protobuf import text_format
 
+from components.evaluator.verdict import Asked
 from schemas import features, signatures
 from schemas.config import Config
 from schemas.errors import ConfigError
@@ -45,8 +45,8 @@ def eval_config(config: Config) -> tfma.EvalConfig:
   """Builds the Evaluator's config.
 
   A plain threshold would bind every slice, so each is written per slice: the
-  overall slice is the empty one. The change threshold counts only where there is
-  a baseline; the absolute bar always does.
+  overall slice is the empty one. Against the model in service no threshold is set:
+  components.evaluator.comparison judges it, which knows what chance does.
   """
   evaluate = config.evaluate
   result = tfma.EvalConfig()
@@ -68,14 +68,7 @@ def eval_config(config: Config) -> tfma.EvalConfig:
   accuracy.class_name = ACCURACY
   overall = accuracy.per_slice_thresholds.add()
   overall.slicing_specs.add()
-  overall.threshold.CopyFrom(
-    text_format.Parse(
-      f'value_threshold {{ lower_bound {{ value: {evaluate.min_accuracy} }} }} '
-      'change_threshold { direction: HIGHER_IS_BETTER '
-      f'absolute {{ value: {-evaluate.max_accuracy_drop} }} }}',
-      tfma.MetricThreshold(),
-    )
-  )
+  overall.threshold.value_threshold.lower_bound.value = evaluate.min_accuracy
   for floor in evaluate.slice_floors:
     per_slice = accuracy.per_slice_thresholds.add()
     per_slice.slicing_specs.add().feature_keys.append(slice_feature(config, floor.slice))
@@ -90,3 +83,15 @@ def scoring_config(config: Config) -> tfma.EvalConfig:
     for metric in specs.metrics:
       metric.ClearField('per_slice_thresholds')
   return result
+
+
+def asked(config: Config) -> Asked:
+  """Returns what the Evaluator asks beside TFMA's thresholds."""
+  evaluate = config.evaluate
+  return Asked(
+    figures={'macro_f1': evaluate.min_macro_f1, 'macro_pr_auc': evaluate.min_pr_auc},
+    accepted_drop=evaluate.max_accuracy_drop,
+    bless=evaluate.bless,
+    slice_keys=tuple(slice_keys(config)),
+    beat_floor=config.floors.fit and config.floors.gates,
+  )

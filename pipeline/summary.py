@@ -13,7 +13,7 @@ from components.audit import outputs
 from components.image_example_gen import quarantine, spans
 from components.serving_validator.gate import Gate
 from models.training import energy as meter
-from pipeline import provenance, runner, training_summary
+from pipeline import floors_text, provenance, runner, training_summary
 from schemas.config import Config
 from schemas.errors import DataError
 
@@ -73,6 +73,8 @@ def collect(config: Config, run: runner.Run) -> dict[str, Any]:
     'reasons': verdict.get('reasons', []),
     'baseline': verdict.get('baseline'),
     'baseline_model_id': verdict.get('baseline_model_id'),
+    'comparison': verdict.get('comparison'),
+    'floors': verdict.get('floors'),
     'same_as_baseline': verdict.get('same_as_baseline'),
     'slices': verdict.get('slices', []),
     'serving': gates or None,
@@ -177,6 +179,7 @@ def in_words(summary: dict[str, Any]) -> list[str]:
     lines.append(f'verdict    {summary["verdict"]}')
   lines += [f'           {reason}' for reason in summary['reasons']]
   lines += [f'           {line}' for gate in failed_gates(summary) for line in gate.splitlines()]
+  lines += floors_text.in_words(summary)
   worst = worst_slice(summary)
   if worst:
     low, high = worst['accuracy']['interval']

@@ -342,6 +342,11 @@ class EvaluateConfig(Node):
   max_accuracy_drop: Fraction = Field(
     0.01, description='how much worse than the model in service is still accepted'
   )
+  bless: tuple[Literal['better', 'same', 'undecided'], ...] = Field(
+    ('better', 'same'),
+    description='verdicts on test, against the model in service, that are published: better is '
+    'beyond chance; same needs every slice to hold; undecided looks worse, maybe by chance',
+  )
   min_macro_f1: Fraction = Field(
     0.0, description='mean F1 over the classes; sees what accuracy hides where one class is rare'
   )
@@ -354,6 +359,25 @@ class EvaluateConfig(Node):
   slice_floors: tuple[SliceFloorConfig, ...] = Field(
     (), description='bars that each value of a slice must reach'
   )
+
+
+class FloorsConfig(Node):
+  """Simple models on the same images: whether a network is worth what it costs."""
+
+  fit: bool = Field(True, description='fit them, in seconds, in every run with new data')
+  gates: bool = Field(
+    True, description='the network must beat the best of them on test, beyond chance'
+  )
+  reason: str = Field('', description='with gates: false, why the best of them is only shown')
+
+  @pydantic.model_validator(mode='after')
+  def _shown_for_a_reason(self) -> 'FloorsConfig':
+    if self.fit and not self.gates and not self.reason.strip():
+      raise ValueError(
+        'gates: false lets a network be published that is no better than a simple model. '
+        'Expected: a reason beside it. Received: none'
+      )
+    return self
 
 
 class DecisionConfig(Node):
@@ -427,6 +451,7 @@ class Config(Node):
   train: TrainConfig = TrainConfig()
   tuner: TunerConfig = TunerConfig()
   decision: DecisionConfig = DecisionConfig()
+  floors: FloorsConfig = FloorsConfig()
   evaluate: EvaluateConfig = EvaluateConfig()
   serving_validator: ServingValidatorConfig = ServingValidatorConfig()
   publish: PublishConfig = PublishConfig()

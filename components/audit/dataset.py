@@ -108,14 +108,15 @@ def read(dataset: pathlib.Path, rejected: pathlib.Path) -> Dataset:
   """
   summary = json.loads((dataset / ingest.SUMMARY_FILE).read_text(encoding='utf-8'))
   return Dataset(
-    _images(dataset),
+    images(dataset),
     summary,
     _rows(dataset / findings.FILE_NAME),
     _rows(rejected / quarantine.FILE_NAME),
   )
 
 
-def _images(folder: pathlib.Path) -> Images:
+def images(folder: pathlib.Path) -> Images:
+  """Reads manifest.parquet and thumbnails.npy."""
   table = pq.read_table(folder / ingest.MANIFEST_FILE)
   names = table.column_names
 

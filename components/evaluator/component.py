@@ -1,6 +1,7 @@
 """The Evaluator component."""
 
-from collections.abc import Mapping
+import dataclasses
+import json
 
 from tfx.components.evaluator import component as tfx_evaluator
 from tfx.dsl.components.base import base_beam_component, executor_spec
@@ -10,19 +11,27 @@ from tfx.utils import json_utils
 
 import components
 from components.evaluator import executor
+from components.evaluator.verdict import Asked
 
 PREDICTIONS_KEY = 'predictions'
 CODE_FINGERPRINT_KEY = 'code_fingerprint'
+ASKED_KEY = 'asked'
+DATASET_KEY = 'dataset'
 FLOORS_KEY = 'floors'
 
 
 class EvaluatorSpec(standard_component_specs.EvaluatorSpec):
-  """TFX's spec with one more output and two more parameters."""
+  """TFX's spec with two more inputs, one more output and two more parameters."""
 
   PARAMETERS = {
     **standard_component_specs.EvaluatorSpec.PARAMETERS,
     CODE_FINGERPRINT_KEY: ExecutionParameter(type=str),
-    FLOORS_KEY: ExecutionParameter(type=str),
+    ASKED_KEY: ExecutionParameter(type=str),
+  }
+  INPUTS = {
+    **standard_component_specs.EvaluatorSpec.INPUTS,
+    DATASET_KEY: ChannelParameter(type=components.Dataset),
+    FLOORS_KEY: ChannelParameter(type=components.Floors, optional=True),
   }
   OUTPUTS = {
     **standard_component_specs.EvaluatorSpec.OUTPUTS,
@@ -33,8 +42,9 @@ class EvaluatorSpec(standard_component_specs.EvaluatorSpec):
 class Evaluator(tfx_evaluator.Evaluator):
   """Evaluates a candidate with TFMA, against the model in service where there is one.
 
-  Inputs and outputs are those of TFX's Evaluator, and `predictions`: each image
-  of the split with the probabilities of both models.
+  Inputs and outputs are those of TFX's Evaluator, and more: the inputs `dataset` (the
+  manifest says which images hang together) and `floors` (what simple models answer), and
+  the output `predictions`, each image of the split with the probabilities of both models.
 
   ```python
   evaluator = Evaluator(
@@ -43,8 +53,9 @@ class Evaluator(tfx_evaluator.Evaluator):
       baseline_model=resolver.outputs['model'],
       eval_config=evaluation.eval_config(config),
       example_splits=['test'],
+      dataset=example_gen.outputs['dataset'],
       code_fingerprint=fingerprint,
-      floors={'macro_f1': 0.8},
+      asked=evaluation.asked(config),
   )
   ```
   """
@@ -58,9 +69,11 @@ class Evaluator(tfx_evaluator.Evaluator):
     model: channel.BaseChannel,
     eval_config,
     example_splits: list[str],
+    dataset: channel.BaseChannel,
     code_fingerprint: str,
+    asked: Asked,
     baseline_model: channel.BaseChannel | None = None,
-    floors: Mapping[str, float] | None = None,
+    floors: channel.BaseChannel | None = None,
   ):
     spec = EvaluatorSpec(
       examples=examples,
@@ -70,7 +83,9 @@ class Evaluator(tfx_evaluator.Evaluator):
       fairness_indicator_thresholds='null',
       example_splits=json_utils.dumps(example_splits),
       code_fingerprint=code_fingerprint,
-      floors=json_utils.dumps(dict(floors or {})),
+      dataset=dataset,
+      floors=floors,
+      asked=json.dumps(dataclasses.asdict(asked), sort_keys=True),
       evaluation=channel.Channel(type=standard_artifacts.ModelEvaluation),
       blessing=channel.Channel(type=standard_artifacts.ModelBlessing),
       predictions=channel.Channel(type=components.Predictions),

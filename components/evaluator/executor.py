@@ -8,7 +8,7 @@ from tfx.components.evaluator import executor as tfx_executor
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, json_utils, path_utils
 
-from components.evaluator import predictions, verdict
+from components.evaluator import floors, images, predictions, verdict
 from models.decision import Decision
 from schemas import weights_hash
 
@@ -48,13 +48,23 @@ class Executor(tfx_executor.Executor):
     evaluation = pathlib.Path(
       artifact_utils.get_single_uri(output_dict[standard_component_specs.EVALUATION_KEY])
     )
+    asked = verdict.Asked.read(exec_properties['asked'])
+    ids = predictions.image_ids(predicted)
+    simple = input_dict.get('floors')
     judged = verdict.judge(
       evaluation,
       predicted,
       predictions.labels(candidate),
-      same,
-      artifact_utils.get_single_instance(in_service).id if in_service else None,
-      json_utils.loads(exec_properties['floors']),
+      verdict.InService(
+        artifact_utils.get_single_instance(in_service).id if in_service else None, same
+      ),
+      asked,
+      images.read(
+        artifact_utils.get_single_uri(input_dict['dataset']),
+        ids,
+        asked.slice_keys,
+      ),
+      floors.read(artifact_utils.get_single_uri(simple), ids) if simple else None,
       Decision.read(weights_hash.read_identity(candidate)),
     )
     judged.write(evaluation)

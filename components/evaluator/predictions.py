@@ -111,6 +111,11 @@ class _Baseline:
     )
 
 
+def image_ids(predicted: pathlib.Path) -> list[str]:
+  """Returns the ids of the images that predictions.parquet holds, in its order."""
+  return pq.read_table(predicted, columns=['image_id'])['image_id'].to_pylist()
+
+
 def labels(export: pathlib.Path) -> list[str]:
   """Returns the labels of an export by id."""
   return weights_hash.read_identity(export)['labels']

@@ -5,6 +5,7 @@ import json
 import operator
 import pathlib
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -12,13 +13,58 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import tensorflow_model_analysis as tfma
 
-from components.evaluator import calibration, metrics
+from components.evaluator import calibration, comparison, floors, metrics
+from components.evaluator.comparison import Comparison
+from components.evaluator.images import Images
 from models.decision import Decision
 from schemas import features
 
 FILE = 'verdict.json'
 # Which field of the config asks for a figure.
 _FIELDS = {'macro_f1': 'evaluate.min_macro_f1', 'macro_pr_auc': 'evaluate.min_pr_auc'}
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+  """What is asked of a candidate beside TFMA's thresholds.
+
+  Attributes:
+    figures: what figures of metrics.measure must reach, by name; 0 asks for nothing.
+    accepted_drop: of the accuracy, against the model in service.
+    bless: verdicts of a comparison with the model in service that are good enough.
+    slice_keys: columns whose values are slices.
+    beat_floor: whether the best simple model has to be beaten.
+  """
+
+  figures: Mapping[str, float]
+  accepted_drop: float
+  bless: tuple[str, ...]
+  slice_keys: tuple[str, ...]
+  beat_floor: bool = False
+
+  @classmethod
+  def read(cls, text: str) -> 'Asked':
+    """Reads it from JSON."""
+    found = json.loads(text)
+    return cls(
+      found['figures'],
+      found['accepted_drop'],
+      tuple(found['bless']),
+      tuple(found['slice_keys']),
+      found['beat_floor'],
+    )
+
+
+class InService(NamedTuple):
+  """The model that a candidate is compared with.
+
+  Attributes:
+    model_id: in the metadata store; None where there is none yet.
+    same: it holds the same weights and gives the same answers.
+  """
+
+  model_id: int | None
+  same: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +78,8 @@ class Verdict:
     candidate: figures of metrics.measure.
     baseline: accuracy of the model in service, on the same images; or None.
     baseline_model_id: of the model in service in the metadata store; or None.
+    comparison: of both, image by image: a comparison.Comparison; or None.
+    floors: what simple models do on the same images: floors.measure; or None.
     slices: key, value, n, accuracy and interval of each slice.
     leaks: test images of which another split holds a copy (`affected`), and the
       accuracy with and without them.
@@ -44,6 +92,8 @@ class Verdict:
   candidate: dict
   baseline: dict | None
   baseline_model_id: int | None
+  comparison: dict | None
+  floors: dict | None
   slices: list[dict]
   leaks: dict
   calibration: dict
@@ -58,9 +108,10 @@ def judge(
   evaluation: pathlib.Path,
   predicted: pathlib.Path,
   labels: list[str],
-  same_as_baseline: bool,
-  baseline_model_id: int | None,
-  floors: Mapping[str, float],
+  in_service: InService,
+  asked: Asked,
+  images: Images,
+  simple: floors.Answers | None,
   decision: Decision,
 ) -> Verdict:
   """Reads TFMA's results and the stored predictions.
@@ -69,10 +120,10 @@ def judge(
     evaluation: where TFMA wrote its results.
     predicted: predictions.parquet.
     labels: of the candidate, by id.
-    same_as_baseline: whether the model in service holds the same weights.
-    baseline_model_id: of the model in service, where there is one.
-    floors: what figures of metrics.measure must reach, by name: those that TFMA's
-      thresholds do not judge.
+    in_service: the model to compare with.
+    asked: what is asked beside TFMA's thresholds.
+    images: what the manifest knows of them, in the order of predictions.parquet.
+    simple: what simple models answer on them, where some were fitted.
     decision: of the candidate.
   """
   result = tfma.load_validation_result(str(evaluation))
@@ -80,43 +131,83 @@ def judge(
   truth = table['label_id'].to_numpy()
   probabilities = _matrix(table['candidate'])
   candidate = metrics.measure(truth, probabilities, labels)
-  baseline = None
+  ours = probabilities.argmax(axis=1) == truth
+  baseline = compared = None
+  against: list[str] = []
   if table['baseline_label'].null_count == 0:
     # By its own labels: it may know others than the candidate does.
-    correct = sum(map(operator.eq, table['label'].to_pylist(), table['baseline_label'].to_pylist()))
-    baseline = {'accuracy': metrics.proportion(correct, table.num_rows)}
-  below = refused_figures(candidate, floors)
-  blessed = result.validation_ok and not below
-  reasons = [_praise(candidate, baseline, same_as_baseline)] if blessed else []
-  reasons += [
+    right = np.array(
+      list(map(operator.eq, table['label'].to_pylist(), table['baseline_label'].to_pylist()))
+    )
+    baseline = {'accuracy': metrics.proportion(int(right.sum()), table.num_rows)}
+    compared = comparison.compare(ours, right, images.clusters, asked.accepted_drop)
+    against = refused_comparison(compared, asked)
+    if compared.verdict == 'same':
+      against += _refused_slices(ours, right, images)
+  reasons = [
     reason
     for slice_result in result.metric_validations_per_slice
     for reason in _refusals(slice_result)
   ]
-  reasons += below
+  reasons += refused_figures(candidate, asked.figures) + against
+  beside = floors.measure(simple, ours, images.clusters) if simple else None
+  if beside and asked.beat_floor:
+    reasons += [sentence for sentence in [floors.refusal(beside)] if sentence]
+  blessed = result.validation_ok and not reasons
+  if blessed:
+    reasons = [_praise(candidate, compared, in_service.same)]
   reasons += unmeasured(result)
   return Verdict(
     blessed,
     reasons,
-    same_as_baseline,
+    in_service.same,
     candidate,
     baseline,
-    baseline_model_id,
+    in_service.model_id,
+    dataclasses.asdict(compared) if compared else None,
+    beside,
     slices(evaluation, with_baseline=baseline is not None),
     leaks(table, candidate['accuracy']),
     calibration.measure(decision, truth, probabilities),
   )
 
 
-def refused_figures(measured: Mapping, floors: Mapping[str, float]) -> list[str]:
+def refused_comparison(compared: Comparison, asked: Asked) -> list[str]:
+  """Returns a sentence where the comparison with the model in service is not good enough."""
+  if compared.verdict in asked.bless:
+    return []
+  advice = {
+    'worse': 'Keep the model in service, or accept more by evaluate.max_accuracy_drop.',
+    'undecided': 'Enlarge the test split, or accept more by evaluate.max_accuracy_drop.',
+    'same': 'Keep the model in service; evaluate.bless asks for more than the same.',
+    'better': 'evaluate.bless does not name it.',
+  }[compared.verdict]
+  return [
+    f'Against the model in service: {compared.verdict}, accuracy {compared.in_words()}. '
+    f'evaluate.bless accepts {" and ".join(asked.bless)}; evaluate.max_accuracy_drop is '
+    f'{asked.accepted_drop:.4f}. {advice}'
+  ]
+
+
+def _refused_slices(ours: np.ndarray, theirs: np.ndarray, images: Images) -> list[str]:
+  worse = comparison.worse_slices(ours, theirs, images.clusters, images.slices)
+  return [
+    f'On the slice {name} (n {found.n}) it is worse than the model in service: accuracy '
+    f'{found.difference:+.4f}, p {found.p:.2g} after correction for {len(images.slices)} slices. '
+    'Give train more such images, or keep the model in service.'
+    for name, found in worse.items()
+  ]
+
+
+def refused_figures(measured: Mapping, least: Mapping[str, float]) -> list[str]:
   """Returns a sentence for each figure that is below its floor, or cannot be measured.
 
   Args:
     measured: of metrics.measure.
-    floors: by the names there; 0 asks for nothing.
+    least: by the names there; 0 asks for nothing.
   """
   reasons = []
-  for name, floor in floors.items():
+  for name, floor in least.items():
     if not floor:
       continue
     value, field = measured[name], _FIELDS[name]
@@ -153,16 +244,15 @@ def _matrix(column) -> np.ndarray:
   return np.array(column.to_pylist(), np.float32)
 
 
-def _praise(candidate: dict, baseline: dict | None, same_as_baseline: bool) -> str:
+def _praise(candidate: dict, compared: Comparison | None, same_as_baseline: bool) -> str:
   if same_as_baseline:
     return 'The model in service holds the same weights; its verdict stands.'
   value = candidate['accuracy']['value']
-  if baseline is None:
+  if compared is None:
     return f'Accuracy {value:.4f} meets the absolute bar; there is no model in service yet.'
-  change = value - baseline['accuracy']['value']
   return (
-    f'Accuracy {value:.4f} meets the absolute bar and is {change:+.4f} against the model in '
-    'service.'
+    f'Accuracy {value:.4f} meets the absolute bar. Against the model in service: '
+    f'{compared.verdict}, {compared.in_words()}.'
   )
 
 
@@ -171,17 +261,9 @@ def _refusals(slice_result):
   for failure in slice_result.failures:
     metric = failure.metric_key.name.removeprefix('sparse_categorical_')
     value = failure.metric_value.double_value.value
-    threshold = failure.metric_threshold
-    if failure.metric_key.is_diff:
-      limit = threshold.change_threshold.absolute.value
-      yield (
-        f'{metric} on {name} changed by {value:+.4f} against the model in service; at least '
-        f'{limit:+.4f} is asked for (evaluate.max_accuracy_drop).'
-      )
-    else:
-      limit = threshold.value_threshold.lower_bound.value
-      key = 'evaluate.min_accuracy' if name == 'all images' else 'evaluate.slice_floors'
-      yield f'{metric} on {name} is {value:.4f}; at least {limit:.4f} is asked for ({key}).'
+    limit = failure.metric_threshold.value_threshold.lower_bound.value
+    key = 'evaluate.min_accuracy' if name == 'all images' else 'evaluate.slice_floors'
+    yield f'{metric} on {name} is {value:.4f}; at least {limit:.4f} is asked for ({key}).'
 
 
 def unmeasured(result) -> list[str]:

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.slow
 QUICK = (
   *('--set', 'train.epochs=2', '--set', 'evaluate.min_accuracy=0'),
   *('--set', 'model.weights=none'),
+  *('--set', 'floors.gates=false', '--set', 'floors.reason=two epochs beat nothing'),
 )
 
 

@@ -164,7 +164,8 @@ def test_a_worse_model_is_not_blessed_and_not_pushed_and_says_why(third, experim
   )
   assert done.code == 3, done.output
   assert done.summary['outcome'] == 'not blessed'
-  assert 'against the model in service' in done.summary['reasons'][0]
+  assert done.summary['reasons'][0].startswith('Against the model in service: ')
+  assert done.summary['comparison']['difference'] < 0
   assert 'evaluate.max_accuracy_drop' in done.output
   assert done.summary['baseline']['accuracy']['n'] == 12
   assert done.summary['published'] is None
@@ -176,8 +177,13 @@ def test_a_slice_under_its_floor_blocks_the_blessing(third, experiment):
     *UNTRAINED,
     'evaluate.max_accuracy_drop=1',
     'evaluate.slice_floors=[{slice: label, min_accuracy: 0.99}]',
+    'floors.gates=true',
   )
   assert done.code == 3, done.output
+  assert any('the best simple model (' in reason for reason in done.summary['reasons'])
+  measured = done.summary['floors']
+  assert {'random', 'majority', 'SVM on colours'} <= {row['name'] for row in measured['floors']}
+  assert all(row['accuracy']['n'] == 12 for row in measured['floors'])
   assert any(reason.startswith('accuracy on label=') for reason in done.summary['reasons'])
 
 

@@ -49,6 +49,7 @@ def folder(tmp_path_factory):
   tree['model']['backbone'] = 'efficientnet_tiny'
   tree['train'] |= {'epochs': 1, 'batch_size': 16}
   tree['evaluate']['min_accuracy'] = 0.0
+  tree['floors'] = {'fit': False}
   made.config_path.write_text(yaml.safe_dump(tree))
   return folder
 

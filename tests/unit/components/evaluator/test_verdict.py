@@ -2,10 +2,11 @@
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from google.protobuf import text_format
 from tensorflow_model_analysis.proto import validation_result_pb2
 
-from components.evaluator import metrics, verdict
+from components.evaluator import comparison, metrics, verdict
 
 
 def _result(text: str) -> validation_result_pb2.ValidationResult:
@@ -79,3 +80,53 @@ def test_a_figure_that_is_not_defined_does_not_pass():
   found = metrics.measure(np.zeros(4, int), np.full((4, 2), 0.5), ['a', 'b'])
   (reason,) = verdict.refused_figures(found, {'macro_pr_auc': 0.1})
   assert 'not defined' in reason and 'evaluate.min_pr_auc' in reason
+
+
+def _asked(**values) -> verdict.Asked:
+  return verdict.Asked(
+    **{
+      'figures': {},
+      'accepted_drop': 0.01,
+      'bless': ('better', 'same'),
+      'slice_keys': ('label',),
+      **values,
+    }
+  )
+
+
+def _compared(wrong: int, of: int = 100):
+  """A candidate that has so many more images wrong than the model in service."""
+  images = np.arange(of)
+  return comparison.compare(images >= 10 + wrong, images >= 10, None, 0.01)
+
+
+def test_what_is_asked_is_read_as_it_was_written():
+  import dataclasses
+  import json
+
+  asked = _asked(figures={'macro_f1': 0.8}, beat_floor=True)
+  assert verdict.Asked.read(json.dumps(dataclasses.asdict(asked))) == asked
+
+
+@pytest.mark.parametrize(
+  ('wrong', 'word', 'advice'),
+  [
+    (20, 'worse', 'Keep the model in service'),
+    (3, 'undecided', 'Enlarge the test split'),
+  ],
+)
+def test_a_drop_is_refused_with_difference_interval_and_advice(wrong, word, advice):
+  (reason,) = verdict.refused_comparison(_compared(wrong), _asked())
+  assert f'Against the model in service: {word}, accuracy -0.{wrong:02}00 (95 % interval' in reason
+  assert advice in reason
+  assert 'evaluate.max_accuracy_drop is 0.0100' in reason
+
+
+def test_the_config_says_which_verdicts_are_good_enough():
+  assert verdict.refused_comparison(_compared(0), _asked()) == []
+  assert verdict.refused_comparison(_compared(-8), _asked()) == []
+  assert (
+    verdict.refused_comparison(_compared(3), _asked(bless=('better', 'same', 'undecided'))) == []
+  )
+  (reason,) = verdict.refused_comparison(_compared(0), _asked(bless=('better',)))
+  assert 'evaluate.bless accepts better;' in reason
