@@ -163,7 +163,6 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
       dataset=dataset,
       code_fingerprint=fingerprint('components.floors', 'components.audit.cheap_features'),
     )
-    floors.add_upstream_node(data_gate)
 
   served_model = _served_model(kubeflow)
   evaluator = Evaluator(
@@ -229,6 +228,8 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
   nodes += [serving_validator, publisher]
   if through:
     nodes = nodes[: [node.id for node in nodes].index(through) + 1]
+  if floors is not None and floors in nodes:
+    floors.add_upstream_node(data_gate)
   # A person can look at the page before anything was learnt from the data.
   for learning in (tuner, trainer):
     if learning is not None and learning in nodes:

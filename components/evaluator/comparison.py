@@ -204,8 +204,8 @@ def _interval(changes: np.ndarray, groups: np.ndarray) -> tuple[tuple[float, flo
   Bonett and Price (2012): normal, with one more image for each model. Clusters count
   as wholes in the variance (Rao and Scott, 1992).
   """
-  padded = np.append(changes, [1, -1])
-  of = np.append(groups, [groups.max() + 1, groups.max() + 2])
+  padded: np.ndarray = np.append(changes, [1, -1])
+  of: np.ndarray = np.append(groups, [groups.max() + 1, groups.max() + 2])
   n, mean = len(padded), float(padded.mean())
   residuals = np.bincount(of, padded - mean)
   count = len(residuals)

@@ -86,7 +86,7 @@ def measure(answers: Answers, ours: np.ndarray, clusters: Sequence[str]) -> dict
     `best`, `ids_sha256`, and `floors`, best on test first: name, accuracy with n and
     interval, seconds, and the comparison of the network with it.
   """
-  rows = [
+  rows: list[dict] = [
     {
       'name': name,
       'accuracy': metrics.proportion(int(right.sum()), len(right)),

@@ -54,21 +54,21 @@ def tune(
   answers = logits.argmax(axis=1)
   probability = probabilities.max(axis=1)
   right = answers == label_ids
+  thresholds: dict[int, float] = {}
   if config.review_threshold is not None:
-    review, thresholds, own = config.review_threshold, {}, ()
+    review = config.review_threshold
   else:
     review = threshold(probability, right, config)
     enough = [k for k in range(len(labels)) if (answers == k).sum() >= config.class_images]
     thresholds = {
       k: threshold(probability[answers == k], right[answers == k], config) for k in enough
     }
-    own = tuple(labels[k] for k in enough)
   by_class = np.array([thresholds.get(k, review) for k in range(len(labels))])
   accepted = probability >= by_class[answers]
   return Tuned(
     Decision(heat, tuple(float(one) for one in by_class)),
     float(review),
-    own,
+    tuple(labels[k] for k in thresholds),
     (log_loss(logits, label_ids, 1.0), log_loss(logits, label_ids, heat)),
     float(1 - accepted.mean()),
     float(right[accepted].mean()) if accepted.any() else None,
@@ -116,7 +116,7 @@ def threshold(probability: np.ndarray, right: np.ndarray, config: DecisionConfig
   sorted_probability = probability[order]
   shares = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
   # A threshold cannot part equal probabilities.
-  last = np.append(sorted_probability[1:] < sorted_probability[:-1], True)
+  last: np.ndarray = np.append(sorted_probability[1:] < sorted_probability[:-1], True)
   enough = np.flatnonzero((shares >= config.accepted_accuracy) & last)
   if not len(enough):
     return 2.0

@@ -54,3 +54,12 @@ def test_the_search_is_given_train_and_val_and_the_trainer_what_it_found(tmp_pat
   assert nodes['Tuner'] in nodes['Trainer'].upstream_nodes
   found = nodes['Trainer'].inputs['hyperparameters']
   assert found.producer_component_id == 'Tuner'
+
+
+def test_the_trainer_knows_how_an_answer_is_to_be_decided(tmp_path):
+  (tmp_path / 'labels.csv').write_text('filename,label\n')
+  tree = {'name': 'x', 'data': {'root': str(tmp_path)}, 'decision': {'review_threshold': 0.9}}
+  made = create_pipeline(loader.build_config(tree, 'test', working_directory=tmp_path))
+  (trainer,) = (node for node in made.components if node.id == 'Trainer')
+  config = json.loads(json.loads(trainer.exec_properties['custom_config'])['config'])
+  assert config['decision']['review_threshold'] == 0.9
