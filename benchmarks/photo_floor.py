@@ -51,14 +51,18 @@ def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument('--data-root', type=pathlib.Path, required=True)
   parser.add_argument('--output', type=pathlib.Path, default=pathlib.Path('runs/photo-floor'))
+  parser.add_argument(
+    '--test', type=float, default=0.1, help='share that is test; a tenth is val, the rest train'
+  )
   parser.add_argument('--against', type=pathlib.Path, nargs='*', default=[], metavar='FILE')
   args = parser.parse_args()
   photo_folds.say_machine('scikit-learn', 'opencv-python-headless', 'numpy')
   with photo_folds.quiet():
     series = photo_folds.write_series(args.data_root, args.output)
+    shares = {'train': 0.9 - args.test, 'val': 0.1, 'test': args.test}
     splits = {
-      'near-copies': photo_folds.examine(args.data_root),
-      'series': photo_folds.examine(args.data_root, series),
+      'near-copies': photo_folds.examine(args.data_root, shares=shares),
+      'series': photo_folds.examine(args.data_root, series, shares),
     }
     paths = list(splits['series']['path'])
     pixels = photo_folds.decode(args.data_root, paths, photo_folds.SIDE)

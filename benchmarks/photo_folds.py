@@ -50,7 +50,11 @@ class Difference(NamedTuple):
   p: float
 
 
-def examine(root: pathlib.Path, labels: pathlib.Path | None = None) -> pd.DataFrame:
+def examine(
+  root: pathlib.Path,
+  labels: pathlib.Path | None = None,
+  shares: Mapping[str, float] | None = None,
+) -> pd.DataFrame:
   """Returns manifest.parquet of a data folder: a row a photo, with `split` and `cluster`.
 
   Nothing is written but in a folder that goes.
@@ -58,12 +62,13 @@ def examine(root: pathlib.Path, labels: pathlib.Path | None = None) -> pd.DataFr
   Args:
     root: the data folder.
     labels: as `write_series` returns it; without it only near-copies stand together.
+    shares: of the splits; by default Sightline's own.
   """
   from components.image_example_gen import ingest
 
   with tempfile.TemporaryDirectory(prefix='photos-') as folder:
     outputs = _outputs(pathlib.Path(folder))
-    data = _data(root, labels, pathlib.Path(folder, 'splits.lock.csv'))
+    data = _data(root, labels, pathlib.Path(folder, 'splits.lock.csv'), shares)
     ingest.examine(data, outputs, pathlib.Path(folder, 'state'), _beam())
     return pd.read_parquet(outputs.dataset / ingest.MANIFEST_FILE)
 
@@ -89,18 +94,24 @@ def write_records(
 
   outputs = _outputs(folder)
   if not (outputs.dataset / ingest.SUMMARY_FILE).exists():
-    data = _data(root, labels, folder / 'splits.lock.csv')
-    if shares:
-      data = data.model_copy(update={'split': SplitConfig(**shares)})
+    data = _data(root, labels, folder / 'splits.lock.csv', shares)
     ingest.ingest(data, outputs, folder / 'state', '', _beam())
   return pd.read_parquet(outputs.dataset / ingest.MANIFEST_FILE)
 
 
-def _data(root: pathlib.Path, labels: pathlib.Path | None, lock: pathlib.Path) -> DataConfig:
+def _data(
+  root: pathlib.Path,
+  labels: pathlib.Path | None,
+  lock: pathlib.Path,
+  shares: Mapping[str, float] | None,
+) -> DataConfig:
   root = root.resolve()
+  split = SplitConfig(**(shares or {}))
   if labels is None:
-    return DataConfig(root=root, lock=lock)
-  return DataConfig(root=root, lock=lock, labels=str(labels.resolve()), group_columns=(SERIES,))
+    return DataConfig(root=root, lock=lock, split=split)
+  return DataConfig(
+    root=root, lock=lock, labels=str(labels.resolve()), group_columns=(SERIES,), split=split
+  )
 
 
 def _outputs(folder: pathlib.Path):
