@@ -182,6 +182,8 @@ def execute(compiled: Callable, run: Run, listener: Listener) -> None:
 def _interrupts() -> Iterator[Callable[[], None]]:
   """Remembers Ctrl-C: Python drops one that comes in a destructor or a library's callback.
 
+  What fails after it failed because of it.
+
   Yields:
     What raises KeyboardInterrupt where there was one.
   """
@@ -203,6 +205,11 @@ def _interrupts() -> Iterator[Callable[[], None]]:
   signal.signal(signal.SIGINT, handle)
   try:
     yield raise_what_was_lost
+  except Exception as error:
+    if seen.is_set():
+      # A library made an error of its own of it.
+      raise KeyboardInterrupt from error
+    raise
   finally:
     signal.signal(signal.SIGINT, before)
 

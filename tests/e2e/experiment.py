@@ -85,7 +85,7 @@ evaluate:
   min_accuracy: 0.6
   slice_floors:
     - {slice: device, min_accuracy: 0.1}
-floors: {gates: false, reason: of twelve test images nothing can be beaten}
+floors: {fit: false}
 run: {root: runs/colours}
 """,
       encoding='utf-8',

@@ -177,7 +177,7 @@ def test_a_slice_under_its_floor_blocks_the_blessing(third, experiment):
     *UNTRAINED,
     'evaluate.max_accuracy_drop=1',
     'evaluate.slice_floors=[{slice: label, min_accuracy: 0.99}]',
-    'floors.gates=true',
+    'floors.fit=true',
   )
   assert done.code == 3, done.output
   assert any('the best simple model (' in reason for reason in done.summary['reasons'])

@@ -73,6 +73,17 @@ def test_an_interrupt_that_a_library_drops_is_not_lost():
   assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_an_error_that_a_library_makes_of_an_interrupt_is_one():
+  with pytest.raises(KeyboardInterrupt), runner._interrupts():
+    try:
+      os.kill(os.getpid(), signal.SIGINT)
+      time.sleep(1)
+    except KeyboardInterrupt as interrupt:
+      raise RuntimeError('a worker failed') from interrupt
+  with pytest.raises(RuntimeError, match='by itself'), runner._interrupts():
+    raise RuntimeError('by itself')
+
+
 class Heard:
   """A listener."""
 

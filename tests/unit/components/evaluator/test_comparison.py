@@ -9,7 +9,7 @@ from components.evaluator import comparison
 ACCEPTED = 0.01
 PAIRS = 100
 # A share of 5 % is not to be told from one of 4 % by a hundred.
-EQUAL_PAIRS = 1000
+EQUAL_PAIRS = 400
 
 
 def pair(draw, n: int, first: float, second: float, shared: float):
