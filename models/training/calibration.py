@@ -13,7 +13,7 @@ import scipy.special
 from models.decision import Decision
 from schemas.config import DecisionConfig
 
-# Of the temperature. A network that is right on all of val wants 0.
+# Of the temperature.
 _LOWEST, _HIGHEST = 0.05, 20.0
 
 
@@ -78,6 +78,10 @@ def tune(
 def temperature(logits: np.ndarray, label_ids: np.ndarray) -> float:
   """Returns what logits are to be divided by for the lowest log loss (Guo et al., 2017).
 
+  A network that is right on all of N images would want 0, and be certain of whatever it
+  says. As in Platt (1999), a share of 1 / (N + 2) is kept for the other classes: that N
+  images were right says no more.
+
   Args:
     logits: float [N, K].
     label_ids: int [N], the truth.
@@ -85,9 +89,18 @@ def temperature(logits: np.ndarray, label_ids: np.ndarray) -> float:
   Returns:
     A number from 0.05 to 20.
   """
+  classes = logits.shape[1]
+  kept = 1 / (len(label_ids) + 2)
+  targets: np.ndarray = np.full(logits.shape, kept / max(classes - 1, 1))
+  targets[np.arange(len(label_ids)), label_ids] = 1 - kept
+
+  def loss(exponent: float) -> float:
+    logs = scipy.special.log_softmax(logits.astype(np.float64) / np.exp(exponent), axis=1)
+    return float(-(targets * logs).sum(axis=1).mean())
+
+  # It has one minimum in 1 / T, and so in the logarithm of T.
   found = scipy.optimize.minimize_scalar(
-    # The loss has one minimum in 1 / T, and so in its logarithm.
-    lambda exponent: log_loss(logits, label_ids, float(np.exp(exponent))),
+    loss,
     bounds=(np.log(_LOWEST), np.log(_HIGHEST)),
     method='bounded',
     options={'xatol': 1e-6},

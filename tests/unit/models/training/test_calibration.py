@@ -22,9 +22,12 @@ def test_the_temperature_that_the_truth_was_drawn_with_is_found(heat):
   assert calibration.temperature(*drawn(heat)) == pytest.approx(heat, rel=0.03)
 
 
-def test_where_all_of_val_is_right_it_stays_a_number_that_divides():
-  logits = np.eye(3, dtype=np.float32)
-  assert 0.05 <= calibration.temperature(logits, np.arange(3)) < 0.06
+def test_a_network_that_is_right_on_all_of_val_is_not_certain_of_it():
+  truth = np.arange(90) % 3
+  logits = 4 * np.eye(3, dtype=np.float32)[truth]
+  heat = calibration.temperature(logits, truth)
+  # 91 of 92, by the rule of succession.
+  assert scipy.special.softmax(logits / heat, axis=1).max() == pytest.approx(91 / 92, abs=1e-4)
 
 
 def test_the_log_loss_is_that_of_scikit_learn():
