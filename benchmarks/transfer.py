@@ -1,7 +1,7 @@
 """Does a backbone of one's own from other photos help? Four ways to train, from few labels to all.
 
     .venv/bin/python benchmarks/transfer.py --pretrain-root DIR --data-root DIR \
-      [--size 64] [--labels 10 20 0] [--seeds 3] [--estimate] [--write-weights]
+      [--size 96] [--labels 10 20 0] [--seeds 3] [--estimate] [--write-weights]
 
 Pretrains a backbone on the photos of one folder and trains on those of another, by
 Sightline's own training (models.training.run.train):
@@ -40,6 +40,7 @@ import time
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
 import numpy as np
+import pandas as pd
 import photo_folds
 import training_records
 
@@ -53,6 +54,23 @@ RATE = 2e-3
 # Weights that know something are lost at the rate of random ones.
 UNFROZEN_RATE = RATE / 3
 FROZEN_SHARE = 0.3
+# Of pretraining, which shows each photo a hundred times: what keeps it from learning them by
+# heart. See "Photos and the SVM" in docs/training.md.
+PRETRAIN = {
+  'shift': 0.0,
+  'rotation': 0.3,
+  'zoom': 0.0,
+  'horizontal_flip': True,
+  'brightness': 0.1,
+  'contrast': 0.2,
+  'saturation': 0.2,
+  'crop_area': 0.25,
+  'mixup': 0.3,
+  'cutmix': 1.0,
+  'mix_probability': 0.7,
+}
+# Finer classes teach more: this column of the first data set, where it has it.
+FINEST = 'fine_label'
 # Photos of goods: a mirrored tomato is a tomato, and shops are lit differently.
 AUGMENT = {'horizontal_flip': True, 'brightness': 0.1, 'contrast': 0.2, 'zoom': 0.2}
 DRAWS = 5000
@@ -81,9 +99,9 @@ def main() -> None:
   parser.add_argument('--pretrain-root', type=pathlib.Path, required=True)
   parser.add_argument('--data-root', type=pathlib.Path, required=True)
   parser.add_argument('--backbone', default='efficientnet_small')
-  parser.add_argument('--size', type=int, default=64, help='pixels')
+  parser.add_argument('--size', type=int, default=96, help='pixels')
   parser.add_argument('--batch', type=int, default=32)
-  parser.add_argument('--pretrain-epochs', type=int, default=40)
+  parser.add_argument('--pretrain-epochs', type=int, default=100)
   parser.add_argument('--images', type=int, default=8000, help='that each training is shown')
   parser.add_argument('--labels', type=int, nargs='+', default=[10, 20, 0], help='a class; 0: all')
   parser.add_argument('--seeds', type=int, default=3)
@@ -95,7 +113,7 @@ def main() -> None:
   args = parser.parse_args()
   photo_folds.say_machine('tensorflow', 'keras')
   with photo_folds.quiet():
-    source = prepare(args.pretrain_root, args.work / 'source', {})
+    source = prepare(args.pretrain_root, args.work / 'source-fine', {}, FINEST)
     target = prepare(args.data_root, args.work / 'target', SHARES)
   for name, photos in ((args.pretrain_root.name, source), (args.data_root.name, target)):
     counts = ', '.join(f'{split} {len(found)}' for split, found in photos.images.items())
@@ -110,11 +128,23 @@ def main() -> None:
     write_weights(args, source, weights)
 
 
-def prepare(root: pathlib.Path, folder: pathlib.Path, shares: dict[str, float]) -> Photos:
-  """Reads a data set into records, with guessed series; what is there already stays."""
+def prepare(
+  root: pathlib.Path, folder: pathlib.Path, shares: dict[str, float], column: str = 'label'
+) -> Photos:
+  """Reads a data set into records, with guessed series; what is there already stays.
+
+  Args:
+    root: the data folder.
+    folder: to write to.
+    shares: of the splits.
+    column: of labels.csv that holds the class; `label` where there is no such column.
+  """
   labels = folder / 'labels.csv'
   if not labels.exists():
-    labels = photo_folds.write_series(root, folder)
+    rows = pd.read_csv(photo_folds.write_series(root, folder), dtype=str)
+    if column in rows:
+      rows['label'] = rows[column]
+    rows.to_csv(labels, index=False)
   rows = photo_folds.write_records(root, folder / 'examples', labels, shares)
   images = {
     split: training_records.read(
@@ -168,6 +198,15 @@ def settings(args: argparse.Namespace, stages: list[dict], seed: int):
   )
 
 
+def pretrain_settings(args: argparse.Namespace):
+  """Returns the Config of the pretraining."""
+  config = settings(args, plan('scratch', args.pretrain_epochs), 0)
+  changed = config.model_dump() | {'augment': PRETRAIN}
+  changed['model'] |= {'dropout': 0.3, 'drop_connect': 0.1}
+  changed['train'] |= {'weight_decay': 0.05}
+  return type(config).model_validate(changed)
+
+
 def training_data(args: argparse.Namespace, photos: Photos, images, folder: pathlib.Path):
   """Returns a TrainingData of `images` and the val photos; all arms share what it writes."""
   from models.training.data import TrainingData
@@ -219,7 +258,7 @@ def pretrain(args: argparse.Namespace, source: Photos) -> pathlib.Path:
   folder = args.work / f'pretrained-{args.backbone}-{args.size}-{args.pretrain_epochs}'
   weights, card = folder / pretrained.WEIGHTS_FILE, folder / 'held_out.json'
   if not card.exists():
-    config = settings(args, plan('scratch', args.pretrain_epochs), 0)
+    config = pretrain_settings(args)
     began = time.monotonic()
     with photo_folds.quiet():
       data = training_data(args, source, source.images['train'], args.work / f'data-{args.size}')
@@ -512,7 +551,7 @@ def write_weights(args: argparse.Namespace, source: Photos, weights: pathlib.Pat
     'width': args.size,
     'epochs': args.pretrain_epochs,
     'best_epoch': held_out['best_epoch'],
-    'augment': AUGMENT,
+    'augment': PRETRAIN,
     'date': held_out['date'],
     'script': 'benchmarks/transfer.py',
     'frozen_stage': frozen_helps(compared),

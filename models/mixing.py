@@ -17,8 +17,10 @@ def mix(
 ) -> tuple[tf.Tensor, tf.Tensor]:
   """Mixes by what the config asks for; if by both, one of the two is drawn per batch.
 
+  mix_probability is drawn per batch, too (timm's `mixup_prob`).
+
   Args:
-    config: `mixup` and `cutmix` are read.
+    config: `mixup`, `cutmix` and `mix_probability` are read.
     pixels: float32 [N, H, W, 3], 0..255; H and W are known.
     labels: float32 [N, K], each row sums to 1.
     seed: int64 [2]; the same seed gives the same result.
@@ -26,18 +28,36 @@ def mix(
   Returns:
     Both as they came, of shape, range and sum.
   """
-  of_choice, of_mixing = tf.unstack(tf.random.experimental.stateless_split(seed, 2), num=2)
-  if config.mixup and config.cutmix:
-    return tf.cond(
-      tf.random.stateless_uniform([], of_choice) < 0.5,
-      lambda: mix_up(pixels, labels, config.mixup, of_mixing),
-      lambda: cut_mix(pixels, labels, config.cutmix, of_mixing),
-    )
-  if config.mixup:
+  of_whether, of_choice, of_mixing = tf.unstack(
+    tf.random.experimental.stateless_split(seed, 3), num=3
+  )
+  if not (config.mixup or config.cutmix):
+    return pixels, labels
+  if config.mix_probability == 1:
+    return _one_of_both(config, pixels, labels, of_choice, of_mixing)
+  return tf.cond(
+    tf.random.stateless_uniform([], of_whether) < config.mix_probability,
+    lambda: _one_of_both(config, pixels, labels, of_choice, of_mixing),
+    lambda: (pixels, labels),
+  )
+
+
+def _one_of_both(
+  config: AugmentConfig,
+  pixels: tf.Tensor,
+  labels: tf.Tensor,
+  of_choice: tf.Tensor,
+  of_mixing: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
+  if not config.cutmix:
     return mix_up(pixels, labels, config.mixup, of_mixing)
-  if config.cutmix:
+  if not config.mixup:
     return cut_mix(pixels, labels, config.cutmix, of_mixing)
-  return pixels, labels
+  return tf.cond(
+    tf.random.stateless_uniform([], of_choice) < 0.5,
+    lambda: mix_up(pixels, labels, config.mixup, of_mixing),
+    lambda: cut_mix(pixels, labels, config.cutmix, of_mixing),
+  )
 
 
 def mix_up(

@@ -195,6 +195,9 @@ class AugmentConfig(Node):
   cutmix: Annotated[float, Field(ge=0)] = Field(
     0.0, description='alpha of CutMix, 1.0 is usual; 0: none'
   )
+  mix_probability: Fraction = Field(
+    1.0, description='share of the batches that are mixed; the others are left as they are'
+  )
   fn: DottedPath | None = Field(
     None, description='a function of your own, called last: package.module.function'
   )

@@ -115,3 +115,17 @@ def test_neither_is_asked_for():
   )
   np.testing.assert_array_equal(pixels, PIXELS)
   np.testing.assert_array_equal(labels, LABELS)
+
+
+def test_the_share_of_batches_is_mixed_that_is_asked_for():
+  config = AugmentConfig(mixup=0.3, cutmix=1.0, mix_probability=0.7)
+  pixels, labels = tf.constant(PIXELS), tf.constant(LABELS)
+  mixes = tf.function(lambda seed: mixing.mix(config, pixels, labels, seed))
+  left = 0
+  for number in range(200):
+    changed, shares = mixes(tf.constant([number, 3], tf.int64))
+    same = bool(tf.reduce_all(changed == pixels))
+    assert same == bool(tf.reduce_all(shares == labels))
+    left += same
+  # 60 of 200 are expected; a binomial draw is outside these in 1 of 10,000.
+  assert 36 < left < 87
