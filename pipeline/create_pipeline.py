@@ -175,6 +175,8 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
     floors=floors.outputs['floors'] if floors else None,
     code_fingerprint=fingerprint('components.evaluator', 'models.decision'),
     asked=evaluation.asked(config),
+    # On Kubeflow a folder of the container, gone with it.
+    state_dir='' if kubeflow else str(root / 'state'),
   )
   predictions = evaluator.outputs['predictions']
   nodes: list[base_node.BaseNode] = [

@@ -2,6 +2,7 @@
 
 import tensorflow_model_analysis as tfma
 
+from components.evaluator.overrides import Override
 from components.evaluator.verdict import Asked
 from schemas import features, signatures
 from schemas.config import Config
@@ -13,26 +14,42 @@ CONFUSION = 'MultiClassConfusionMatrixAtThresholds'
 
 
 def slice_keys(config: Config) -> list[str]:
-  """Returns the feature keys that test is sliced by, `label` first.
+  """Returns the keys that test is sliced by: `label`, columns, buckets.
 
   Raises:
-    ConfigError: a floor is asked for a slice that is not known.
+    ConfigError: a floor is asked for a slice, or groups are declared, that are not known.
   """
-  columns = [features.column(name) for name in config.data.slice_columns]
-  keys = [features.LABEL, *columns, config.evaluate.bucket]
-  floors = [slice_feature(config, floor.slice) for floor in config.evaluate.slice_floors]
-  return list(dict.fromkeys([*keys, *floors]))
+  for floor in config.evaluate.slice_floors:
+    slice_feature(config, floor.slice)
+  groups(config)
+  return [features.LABEL, *_columns(config), *features.BUCKETS]
+
+
+def groups(config: Config) -> list[str]:
+  """Returns the keys of the columns whose values are to be served equally well.
+
+  Raises:
+    ConfigError: one of them is no slice column.
+  """
+  for name in config.evaluate.groups:
+    if name not in config.data.slice_columns:
+      raise ConfigError(
+        f'evaluate.groups: expected names of data.slice_columns '
+        f'({", ".join(config.data.slice_columns) or "none"}). Received: {name}. Name the column of '
+        'the manifest in data.slice_columns first.'
+      )
+  return [features.column(name) for name in config.evaluate.groups]
 
 
 def slice_feature(config: Config, name: str) -> str:
-  """Returns the feature key of a slice as a person writes it in the config.
+  """Returns the key of a slice as a person writes it in the config.
 
   Raises:
     ConfigError: there is no such slice.
   """
   if name in config.data.slice_columns:
     return features.column(name)
-  known = (features.LABEL, features.BRIGHTNESS_BUCKET, features.SIZE_BUCKET)
+  known = (features.LABEL, *features.BUCKETS)
   if name not in known:
     raise ConfigError(
       f'evaluate.slice_floors: expected one of {", ".join((*known, *config.data.slice_columns))}. '
@@ -41,22 +58,44 @@ def slice_feature(config: Config, name: str) -> str:
   return name
 
 
-def eval_config(config: Config) -> tfma.EvalConfig:
-  """Builds the Evaluator's config.
+def _columns(config: Config) -> list[str]:
+  return [features.column(name) for name in config.data.slice_columns]
 
-  A plain threshold would bind every slice, so each is written per slice: the
-  overall slice is the empty one. Against the model in service no threshold is set:
-  components.evaluator.comparison judges it, which knows what chance does.
+
+def eval_config(config: Config) -> tfma.EvalConfig:
+  """Builds the Evaluator's config; it has no model spec, for predictions are stored.
+
+  A plain threshold would bind every slice, so the one here is of the overall slice, which is
+  the empty one. Of slices components.evaluator.slice_floors judges, which knows when one is
+  too small; against the model in service components.evaluator.comparison, which knows what
+  chance does.
   """
-  evaluate = config.evaluate
-  result = tfma.EvalConfig()
+  result = _measurements(slice_keys(config))
+  (accuracy,) = (
+    metric for metric in result.metrics_specs[0].metrics if metric.class_name == ACCURACY
+  )
+  overall = accuracy.per_slice_thresholds.add()
+  overall.slicing_specs.add()
+  overall.threshold.value_threshold.lower_bound.value = config.evaluate.min_accuracy
+  return result
+
+
+def scoring_config(config: Config) -> tfma.EvalConfig:
+  """Returns the ProductionEvaluator's: the model runs, records are sliced, nothing is asked for."""
+  keys = [features.LABEL, *_columns(config), features.BRIGHTNESS_BUCKET, features.SIZE_BUCKET]
+  result = _measurements(keys)
   spec = result.model_specs.add()
   spec.signature_name = signatures.SERVING_EXAMPLES
   spec.preprocessing_function_names.append(signatures.TRANSFORM_FEATURES)
   spec.label_key = features.LABEL_ID
   spec.prediction_key = signatures.PROBABILITIES
+  return result
+
+
+def _measurements(keys: list[str]) -> tfma.EvalConfig:
+  result = tfma.EvalConfig()
   result.slicing_specs.add()
-  for key in slice_keys(config):
+  for key in keys:
     result.slicing_specs.add().feature_keys.append(key)
   metrics = result.metrics_specs.add()
   # No loss here: it fails on a label that the model in service does not know. The
@@ -64,24 +103,7 @@ def eval_config(config: Config) -> tfma.EvalConfig:
   metrics.metrics.add().class_name = 'ExampleCount'
   # Threshold 0: whatever is most likely is predicted, however unlikely it is.
   metrics.metrics.add(class_name=CONFUSION, config='{"thresholds": [0.0]}')
-  accuracy = metrics.metrics.add()
-  accuracy.class_name = ACCURACY
-  overall = accuracy.per_slice_thresholds.add()
-  overall.slicing_specs.add()
-  overall.threshold.value_threshold.lower_bound.value = evaluate.min_accuracy
-  for floor in evaluate.slice_floors:
-    per_slice = accuracy.per_slice_thresholds.add()
-    per_slice.slicing_specs.add().feature_keys.append(slice_feature(config, floor.slice))
-    per_slice.threshold.value_threshold.lower_bound.value = floor.min_accuracy
-  return result
-
-
-def scoring_config(config: Config) -> tfma.EvalConfig:
-  """Returns the same measurements and slices without a threshold: nothing is asked for."""
-  result = eval_config(config)
-  for specs in result.metrics_specs:
-    for metric in specs.metrics:
-      metric.ClearField('per_slice_thresholds')
+  metrics.metrics.add().class_name = ACCURACY
   return result
 
 
@@ -94,4 +116,12 @@ def asked(config: Config) -> Asked:
     bless=evaluate.bless,
     slice_keys=tuple(slice_keys(config)),
     beat_floor=config.floors.fit and config.floors.gates,
+    slice_floors={
+      slice_feature(config, floor.slice): floor.min_accuracy for floor in evaluate.slice_floors
+    },
+    groups=tuple(groups(config)),
+    max_group_gap=evaluate.max_group_gap,
+    overrides=tuple(
+      Override(one.gate, one.who, one.reason, one.when.isoformat()) for one in evaluate.overrides
+    ),
   )

@@ -4,6 +4,7 @@ Each field's description is its documentation; `sightline init` writes it as a
 comment. Reading, overriding and error texts are in schemas/loader.py.
 """
 
+import datetime
 import difflib
 import pathlib
 from typing import Annotated, Any, Literal
@@ -332,8 +333,20 @@ class TrainConfig(Node):
 
 
 class SliceFloorConfig(Node):
-  slice: str = Field(description='label, a slice column, bucket/brightness or bucket/size')
+  slice: str = Field(
+    description='label, a slice column, or bucket/ and one of brightness, contrast, sharpness, '
+    'size, aspect, cluster'
+  )
   min_accuracy: Fraction
+
+
+class OverrideConfig(Node):
+  """A gate that a person sets aside, and answers for."""
+
+  gate: Literal['accuracy', 'slices', 'figures', 'comparison', 'floor', 'groups']
+  who: Annotated[str, Field(min_length=2)] = Field(description='the name of that person')
+  reason: Annotated[str, Field(min_length=10)] = Field(description='why; a sentence')
+  when: datetime.date = Field(description='day of the decision: 2026-01-31')
 
 
 class EvaluateConfig(Node):
@@ -356,11 +369,17 @@ class EvaluateConfig(Node):
   min_pr_auc: Fraction = Field(
     0.0, description='mean over the classes of the area under precision and recall'
   )
-  bucket: Literal['bucket/brightness', 'bucket/size'] = Field(
-    'bucket/brightness', description='the measured bucket that is sliced by'
-  )
   slice_floors: tuple[SliceFloorConfig, ...] = Field(
     (), description='bars that each value of a slice must reach'
+  )
+  groups: tuple[str, ...] = Field(
+    (), description='slice columns whose values are groups that should be served equally well'
+  )
+  max_group_gap: Fraction | None = Field(
+    None, description='largest gap in accuracy between two of them; by default only shown'
+  )
+  overrides: tuple[OverrideConfig, ...] = Field(
+    (), description='gates that a named person sets aside, for a reason'
   )
 
 

@@ -25,6 +25,11 @@ LABEL = 'label'  # string
 LEAK = 'image/leak'  # string, one of LEAK_VALUES
 BRIGHTNESS_BUCKET = 'bucket/brightness'  # string, one of BRIGHTNESS_BUCKETS
 SIZE_BUCKET = 'bucket/size'  # string, one of SIZE_BUCKETS
+# In no record: cut from manifest.parquet where a split is judged.
+CONTRAST_BUCKET = 'bucket/contrast'  # low, middle or high: thirds of train
+SHARPNESS_BUCKET = 'bucket/sharpness'  # likewise
+ASPECT_BUCKET = 'bucket/aspect'  # one of ASPECT_BUCKETS
+CLUSTER_BUCKET = 'bucket/cluster'  # whether near-copies, or rows of its group, stand beside it
 COLUMN_PREFIX = 'column/'  # string, any further column of the manifest
 
 # Whether a copy of the image, or a row of its group, stands in another split.
@@ -35,6 +40,16 @@ LEAK_VALUES = ('yes', 'no')
 BRIGHTNESS_BUCKETS = (('dark', 0.25), ('medium', 0.6), ('bright', float('inf')))
 # By the longer side, in pixels.
 SIZE_BUCKETS = (('tiny', 64), ('small', 256), ('medium', 1024), ('large', float('inf')))
+# Width by height.
+ASPECT_BUCKETS = (('tall', 0.9), ('square', 1.1), ('wide', float('inf')))
+BUCKETS = (
+  BRIGHTNESS_BUCKET,
+  CONTRAST_BUCKET,
+  SHARPNESS_BUCKET,
+  SIZE_BUCKET,
+  ASPECT_BUCKET,
+  CLUSTER_BUCKET,
+)
 
 # Transformed example.
 LABEL_ID = 'label_id'  # int64 []

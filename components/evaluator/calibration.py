@@ -30,7 +30,7 @@ def measure(decision: Decision, label_ids: np.ndarray, probabilities: np.ndarray
     'thresholds': list(decision.thresholds),
     'ece_before': expected_error(uncalibrated(decision, probabilities).max(axis=1), right),
     'ece_after': expected_error(top, right),
-    'brier': brier(label_ids, probabilities),
+    'brier': metrics.brier(label_ids, probabilities),
     'reliability': reliability(top, right),
     'flagged': metrics.proportion(int(flagged.sum()), len(right)),
     'accepted_accuracy': metrics.proportion(int(right[~flagged].sum()), int((~flagged).sum())),
@@ -45,12 +45,6 @@ def uncalibrated(decision: Decision, probabilities: np.ndarray) -> np.ndarray:
   logits = np.log(np.maximum(probabilities.astype(np.float64), 1e-300)) * decision.temperature
   powers = np.exp(logits - logits.max(axis=1, keepdims=True))
   return powers / powers.sum(axis=1, keepdims=True)
-
-
-def brier(label_ids: np.ndarray, probabilities: np.ndarray) -> float:
-  """Returns the mean squared distance to the truth, 0 to 2 (Brier, 1950)."""
-  truth = np.eye(probabilities.shape[1])[label_ids]
-  return float(((probabilities - truth) ** 2).sum(axis=1).mean())
 
 
 def expected_error(confidence: np.ndarray, right: np.ndarray) -> float | None:

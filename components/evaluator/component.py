@@ -18,15 +18,17 @@ CODE_FINGERPRINT_KEY = 'code_fingerprint'
 ASKED_KEY = 'asked'
 DATASET_KEY = 'dataset'
 FLOORS_KEY = 'floors'
+STATE_KEY = 'state_dir'
 
 
 class EvaluatorSpec(standard_component_specs.EvaluatorSpec):
-  """TFX's spec with two more inputs, one more output and two more parameters."""
+  """TFX's spec with two more inputs, one more output and three more parameters."""
 
   PARAMETERS = {
     **standard_component_specs.EvaluatorSpec.PARAMETERS,
     CODE_FINGERPRINT_KEY: ExecutionParameter(type=str),
     ASKED_KEY: ExecutionParameter(type=str),
+    STATE_KEY: ExecutionParameter(type=str),
   }
   INPUTS = {
     **standard_component_specs.EvaluatorSpec.INPUTS,
@@ -56,6 +58,7 @@ class Evaluator(tfx_evaluator.Evaluator):
       dataset=example_gen.outputs['dataset'],
       code_fingerprint=fingerprint,
       asked=evaluation.asked(config),
+      state_dir='runs/x/state',
   )
   ```
   """
@@ -72,9 +75,25 @@ class Evaluator(tfx_evaluator.Evaluator):
     dataset: channel.BaseChannel,
     code_fingerprint: str,
     asked: Asked,
+    state_dir: str = '',
     baseline_model: channel.BaseChannel | None = None,
     floors: channel.BaseChannel | None = None,
   ):
+    """Wires the component.
+
+    Args:
+      examples: of type Examples.
+      model: of type Model, the candidate.
+      eval_config: a tfma.EvalConfig without model specs: predictions are stored.
+      example_splits: the one that is judged.
+      dataset: of type components.Dataset.
+      code_fingerprint: another one runs the component again.
+      asked: of a candidate.
+      state_dir: where answers are kept beyond runs, so that no model is asked twice about
+        one test set; '' keeps none.
+      baseline_model: of type Model, the one in service.
+      floors: of type components.Floors.
+    """
     spec = EvaluatorSpec(
       examples=examples,
       model=model,
@@ -85,6 +104,7 @@ class Evaluator(tfx_evaluator.Evaluator):
       code_fingerprint=code_fingerprint,
       dataset=dataset,
       floors=floors,
+      state_dir=state_dir,
       asked=json.dumps(dataclasses.asdict(asked), sort_keys=True),
       evaluation=channel.Channel(type=standard_artifacts.ModelEvaluation),
       blessing=channel.Channel(type=standard_artifacts.ModelBlessing),

@@ -3,85 +3,104 @@
 import logging
 import pathlib
 
+import pyarrow.parquet as pq
+import tensorflow_model_analysis as tfma
 from tfx.components.evaluator import constants
-from tfx.components.evaluator import executor as tfx_executor
+from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils, standard_component_specs
-from tfx.utils import io_utils, json_utils, path_utils
+from tfx.utils import io_utils, json_utils, path_utils, proto_utils
 
-from components.evaluator import floors, images, predictions, verdict
+from components.evaluator import floors, images, looks, predictions, sliced_metrics, verdict
 from models.decision import Decision
 from schemas import weights_hash
 
 _log = logging.getLogger(__name__)
 
 
-class Executor(tfx_executor.Executor):
-  """Evaluates as TFX does; stores predictions and a verdict in words beside it.
+class Executor(base_beam_executor.BaseBeamExecutor):
+  """Has each model predict once, and everything else read what it said.
 
-  Where candidate and baseline hold the same weights there is nothing to compare:
-  the model that was blessed before is judged alone, and the verdict says so.
+  TFX's own executor lets TFMA run the models, decode every image a second time, and judge
+  by thresholds alone. Here TFMA measures and slices the stored predictions, and the verdict
+  is verdict.judge's. Where candidate and baseline hold the same weights there is nothing to
+  compare: the candidate is judged alone, and the verdict says so.
   """
 
   def Do(self, input_dict, output_dict, exec_properties) -> None:
+    self._log_startup(input_dict, output_dict, exec_properties)
     candidate = _export(input_dict[standard_component_specs.MODEL_KEY])
     in_service = input_dict.get(standard_component_specs.BASELINE_MODEL_KEY)
     baseline = _export(in_service) if in_service else None
     same = baseline is not None and _is_same(candidate, baseline)
-    compared = dict(input_dict)
     if same:
       _log.info('candidate and baseline hold the same weights')
-      compared.pop(standard_component_specs.BASELINE_MODEL_KEY)
-    super().Do(compared, output_dict, exec_properties)
-    (split,) = json_utils.loads(exec_properties[standard_component_specs.EXAMPLE_SPLITS_KEY])
-    patterns = [
-      io_utils.all_files_pattern(uri)
-      for uri in artifact_utils.get_split_uris(
-        input_dict[standard_component_specs.EXAMPLES_KEY], split
-      )
-    ]
-    predicted = predictions.write(
+    state = exec_properties['state_dir']
+    written = predictions.write(
       pathlib.Path(artifact_utils.get_single_uri(output_dict['predictions'])),
-      patterns,
+      _patterns(input_dict, exec_properties),
       candidate,
       None if same else baseline,
+      looks.Record(pathlib.Path(state, 'looks') if state else None),
     )
+    asked = verdict.Asked.read(exec_properties['asked'])
+    ids = predictions.image_ids(written.path)
+    known = images.read(artifact_utils.get_single_uri(input_dict['dataset']), ids, asked.slice_keys)
     evaluation = pathlib.Path(
       artifact_utils.get_single_uri(output_dict[standard_component_specs.EVALUATION_KEY])
     )
-    asked = verdict.Asked.read(exec_properties['asked'])
-    ids = predictions.image_ids(predicted)
+    config = tfma.EvalConfig()
+    proto_utils.json_to_proto(exec_properties[standard_component_specs.EVAL_CONFIG_KEY], config)
+    sliced_metrics.measure(
+      pq.read_table(written.path),
+      known.values,
+      sliced_metrics.model_specs(config, baseline is not None and not same),
+      evaluation,
+      self._make_beam_pipeline,
+    )
     simple = input_dict.get('floors')
     judged = verdict.judge(
       evaluation,
-      predicted,
+      written.path,
       predictions.labels(candidate),
       verdict.InService(
         artifact_utils.get_single_instance(in_service).id if in_service else None, same
       ),
       asked,
-      images.read(
-        artifact_utils.get_single_uri(input_dict['dataset']),
-        ids,
-        asked.slice_keys,
-      ),
+      known,
       floors.read(artifact_utils.get_single_uri(simple), ids) if simple else None,
       Decision.read(weights_hash.read_identity(candidate)),
     )
     judged.write(evaluation)
-    if not judged.blessed:
-      _refuse(
-        artifact_utils.get_single_instance(output_dict[standard_component_specs.BLESSING_KEY])
-      )
-    _record(input_dict, output_dict, candidate, same, exec_properties['code_fingerprint'])
+    _bless(input_dict, output_dict, judged.blessed, exec_properties)
+    _record(input_dict, output_dict, candidate, written, exec_properties['code_fingerprint'])
 
 
-def _refuse(blessing) -> None:
-  """Makes the blessing a refusal, as TFX writes one: it has judged by its thresholds alone."""
-  folder = pathlib.Path(blessing.uri)
-  (folder / constants.BLESSED_FILE_NAME).unlink(missing_ok=True)
-  (folder / constants.NOT_BLESSED_FILE_NAME).touch()
+def _patterns(input_dict, exec_properties) -> list[str]:
+  (split,) = json_utils.loads(exec_properties[standard_component_specs.EXAMPLE_SPLITS_KEY])
+  uris = artifact_utils.get_split_uris(input_dict[standard_component_specs.EXAMPLES_KEY], split)
+  return [io_utils.all_files_pattern(uri) for uri in uris]
+
+
+def _bless(input_dict, output_dict, blessed: bool, exec_properties) -> None:
+  """Writes the blessing as TFX's Evaluator does: its resolvers and Pusher read it."""
+  blessing = artifact_utils.get_single_instance(output_dict[standard_component_specs.BLESSING_KEY])
+  model = artifact_utils.get_single_instance(input_dict[standard_component_specs.MODEL_KEY])
+  blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, model.uri)
+  blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, model.id)
+  in_service = input_dict.get(standard_component_specs.BASELINE_MODEL_KEY)
+  if in_service:
+    baseline = artifact_utils.get_single_instance(in_service)
+    blessing.set_string_custom_property(
+      constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY, baseline.uri
+    )
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY, baseline.id)
+  if 'current_component_id' in exec_properties:
+    blessing.set_string_custom_property('component_id', exec_properties['current_component_id'])
+  name = constants.BLESSED_FILE_NAME if blessed else constants.NOT_BLESSED_FILE_NAME
+  io_utils.write_string_file(f'{blessing.uri}/{name}', '')
   blessing.set_int_custom_property(
-    constants.ARTIFACT_PROPERTY_BLESSED_KEY, constants.NOT_BLESSED_VALUE
+    constants.ARTIFACT_PROPERTY_BLESSED_KEY,
+    constants.BLESSED_VALUE if blessed else constants.NOT_BLESSED_VALUE,
   )
 
 
@@ -103,20 +122,13 @@ def _export(artifacts) -> pathlib.Path:
 
 
 def _record(
-  input_dict, output_dict, candidate: pathlib.Path, same: bool, code_fingerprint: str
+  input_dict, output_dict, candidate: pathlib.Path, written, code_fingerprint: str
 ) -> None:
-  """Notes on the artifacts which model they speak of."""
+  """Notes on the predictions which model they speak of, and at which test set it looked."""
   model = artifact_utils.get_single_instance(input_dict[standard_component_specs.MODEL_KEY])
   predicted = artifact_utils.get_single_instance(output_dict['predictions'])
   predicted.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, model.id)
   predicted.set_string_custom_property('code_fingerprint', code_fingerprint)
   predicted.set_string_custom_property('weights_sha256', weights_hash.weights_sha256(candidate))
-  if same:
-    # TFX notes the baseline only where it compared with it.
-    blessing = artifact_utils.get_single_instance(
-      output_dict[standard_component_specs.BLESSING_KEY]
-    )
-    baseline = artifact_utils.get_single_instance(
-      input_dict[standard_component_specs.BASELINE_MODEL_KEY]
-    )
-    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY, baseline.id)
+  predicted.set_string_custom_property('test_sha256', written.images_sha256)
+  predicted.set_int_custom_property('from_record', int(written.from_record))

@@ -1,18 +1,25 @@
 """What the manifest knows of the judged images: which hang together, and their slices."""
 
 import dataclasses
+import functools
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tfx.dsl.io import fileio
 
+from schemas import features
 from schemas.errors import DataError
 
 MANIFEST = 'manifest.parquet'
-_IMAGE_ID, _CLUSTER = 'image_id', 'cluster'
+ALONE, TOGETHER = 'alone', 'copies or group'
+_IMAGE_ID, _CLUSTER, _SPLIT = 'image_id', 'cluster', 'split'
+# Column of manifest.parquet by the slice that is cut from it, at thirds of train.
+_THIRDS = {features.CONTRAST_BUCKET: 'contrast', features.SHARPNESS_BUCKET: 'sharpness'}
+_NEEDS = {features.ASPECT_BUCKET: 'aspect', features.CLUSTER_BUCKET: _CLUSTER, **_THIRDS}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,11 +28,20 @@ class Images:
 
   Attributes:
     clusters: equal for near-copies and images of one group; '' for an image that is alone.
-    slices: bool [N] by `key=value`: which images are in the slice.
+    values: by slice key, the value of each image; '' where it has none.
   """
 
   clusters: list[str]
-  slices: dict[str, np.ndarray]
+  values: dict[str, list[str]]
+
+  @functools.cached_property
+  def slices(self) -> dict[str, np.ndarray]:
+    """Which images are in each slice: bool [N] by `key=value`."""
+    return {
+      f'{key}={value}': np.array(values) == value
+      for key, values in self.values.items()
+      for value in sorted({*values} - {''})
+    }
 
 
 def read(uri: str, image_ids: Sequence[str], keys: Sequence[str]) -> Images:
@@ -34,7 +50,9 @@ def read(uri: str, image_ids: Sequence[str], keys: Sequence[str]) -> Images:
   Args:
     uri: of the dataset artifact.
     image_ids: of the N images.
-    keys: columns whose values are slices, as pipeline.evaluation.slice_keys has them.
+    keys: what is sliced by, as pipeline.evaluation.slice_keys has them: columns, or one
+      of the buckets that are cut here: contrast and sharpness at thirds of train (`low`,
+      `middle`, `high`), aspect by features.ASPECT_BUCKETS, and whether an image is alone.
 
   Raises:
     DataError: the manifest does not know an image or a column.
@@ -42,18 +60,33 @@ def read(uri: str, image_ids: Sequence[str], keys: Sequence[str]) -> Images:
   path = f'{uri}/{MANIFEST}'
   with fileio.open(path, 'rb') as stream:
     table = pq.read_table(io.BytesIO(stream.read()))
-  missing = sorted({_IMAGE_ID, _CLUSTER, *keys} - set(table.column_names))
+  needed = {_IMAGE_ID, _CLUSTER, *(_NEEDS.get(key, key) for key in keys)}
+  if set(keys) & set(_THIRDS):
+    needed.add(_SPLIT)
+  missing = sorted(needed - set(table.column_names))
   if missing:
     raise DataError(
-      f'{path}: expected the columns {", ".join((_IMAGE_ID, _CLUSTER, *keys))}. Missing: '
+      f'{path}: expected the columns {", ".join(sorted(needed))}. Missing: '
       f'{", ".join(missing)}. Let ImageExampleGen write it again: sightline run without its cache.'
     )
   chosen = table.take(_places(path, table, image_ids))
-  slices = {}
-  for key in keys:
-    values = np.array([str(value) for value in chosen[key].to_pylist()])
-    slices.update({f'{key}={value}': values == value for value in np.unique(values)})
-  return Images([name or '' for name in chosen[_CLUSTER].to_pylist()], slices)
+  values = {key: list(_values(key, chosen, table)) for key in keys}
+  return Images([name or '' for name in chosen[_CLUSTER].to_pylist()], values)
+
+
+def _values(key: str, chosen: pa.Table, table: pa.Table) -> Iterator[str]:
+  column = chosen[_NEEDS.get(key, key)].to_pylist()
+  if key == features.CLUSTER_BUCKET:
+    return (TOGETHER if name else ALONE for name in column)
+  if key == features.ASPECT_BUCKET:
+    return (features.bucket(value, features.ASPECT_BUCKETS) for value in column)
+  if key in _THIRDS:
+    train = table.filter(pc.equal(table[_SPLIT], features.TRAIN))[_THIRDS[key]].to_numpy()
+    limits = np.quantile(train, [1 / 3, 2 / 3]) if len(train) else np.zeros(2)
+    return (
+      'low' if value < limits[0] else 'high' if value > limits[1] else 'middle' for value in column
+    )
+  return ('' if value is None else str(value) for value in column)
 
 
 def _places(path: str, table: pa.Table, image_ids: Sequence[str]) -> list[int]:

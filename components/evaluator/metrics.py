@@ -4,6 +4,8 @@ import numpy as np
 import scipy.stats
 import sklearn.metrics
 
+_TOP = 5
+
 
 def interval(correct: int, total: int) -> tuple[float, float]:
   """Returns the 95 % Wilson interval of a proportion; (0, 1) for nothing observed."""
@@ -28,8 +30,10 @@ def measure(label_ids: np.ndarray, probabilities: np.ndarray, labels: list[str])
     labels: the K names.
 
   Returns:
-    `accuracy` with n and interval, `log_loss`, `macro_f1` and `macro_pr_auc` (means over
-    the classes that are there), `confusion_matrix` (rows are the truth, in the order of
+    `accuracy` with n and interval, `top_k` likewise with its `k` (5 from ten classes on,
+    else 2; None of two), `balanced_accuracy` (mean recall), `log_loss`, `brier` (0 to 2),
+    `macro_precision`, `macro_recall`, `macro_f1`, `macro_roc_auc` and `macro_pr_auc` (means
+    over the classes that are there), `confusion_matrix` (rows are the truth, in the order of
     `labels`) and `per_class`: n, precision, recall, f1, roc_auc and pr_auc by name. A
     figure that is not defined, because a class is absent, is None and not 0.
   """
@@ -55,15 +59,42 @@ def measure(label_ids: np.ndarray, probabilities: np.ndarray, labels: list[str])
       if both
       else None,
     }
-  areas = [one['pr_auc'] for one in per_class.values() if one['pr_auc'] is not None]
   return {
     'accuracy': proportion(int((predicted == label_ids).sum()), len(label_ids)),
     'log_loss': float(
       sklearn.metrics.log_loss(label_ids, probabilities.astype(np.float64), labels=ids)
     ),
+    'brier': brier(label_ids, probabilities),
+    'top_k': _top_k(label_ids, probabilities),
+    'balanced_accuracy': float(recall[present].mean()),
+    'macro_precision': float(precision[present].mean()),
+    'macro_recall': float(recall[present].mean()),
     'macro_f1': float(f1[present].mean()),
-    'macro_pr_auc': float(np.mean(areas)) if areas else None,
+    'macro_roc_auc': _mean_area(per_class, 'roc_auc'),
+    'macro_pr_auc': _mean_area(per_class, 'pr_auc'),
     'labels': labels,
     'confusion_matrix': sklearn.metrics.confusion_matrix(label_ids, predicted, labels=ids).tolist(),
     'per_class': per_class,
   }
+
+
+def brier(label_ids: np.ndarray, probabilities: np.ndarray) -> float:
+  """Returns the mean squared distance to the truth, 0 to 2 (Brier, 1950)."""
+  truth = np.eye(probabilities.shape[1])[label_ids]
+  return float(((probabilities - truth) ** 2).sum(axis=1).mean())
+
+
+def _top_k(label_ids: np.ndarray, probabilities: np.ndarray) -> dict | None:
+  classes = probabilities.shape[1]
+  if classes < 3:
+    return None
+  k = _TOP if classes >= 2 * _TOP else 2
+  # Stable: of equals, those of a lower id come first, as argmax has it.
+  first = np.argsort(-probabilities, axis=1, kind='stable')[:, :k]
+  hits = int((first == label_ids[:, None]).any(axis=1).sum())
+  return {'k': k, **proportion(hits, len(label_ids))}
+
+
+def _mean_area(per_class: dict, name: str) -> float | None:
+  areas = [one[name] for one in per_class.values() if one[name] is not None]
+  return float(np.mean(areas)) if areas else None

@@ -2,12 +2,14 @@
 
 import pathlib
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
 
+from components.evaluator import looks
 from models import records
 from schemas import features, signatures, weights_hash
 
@@ -26,19 +28,35 @@ _SCHEMA = pa.schema(
 )
 
 
+class Written(NamedTuple):
+  """What `write` left.
+
+  Attributes:
+    path: predictions.parquet.
+    images_sha256: of the images and their labels: another one is another test set.
+    from_record: whether what the candidate says comes from an earlier look.
+  """
+
+  path: pathlib.Path
+  images_sha256: str
+  from_record: bool
+
+
 def write(
   folder: pathlib.Path,
   patterns: Sequence[str],
   candidate: pathlib.Path,
   baseline: pathlib.Path | None,
-) -> pathlib.Path:
-  """Writes predictions.parquet.
+  record: looks.Record | None = None,
+) -> Written:
+  """Writes predictions.parquet; each model runs over the images once, or not at all.
 
   Args:
     folder: where to.
     patterns: of the record files.
     candidate: its export.
     baseline: that of the model in service, or None; its columns are then null.
+    record: of earlier looks: what a model said there it is not asked again.
 
   Returns:
     The file: one row an image in file order; `image_id` and `label` string,
@@ -47,38 +65,50 @@ def write(
     `baseline_label` string, what the model in service says by its own vocabulary, and
     `leak` string: whether another split holds a copy, null where records do not say.
   """
-  path = folder / FILE
+  record = record or looks.Record(None)
   files = records.record_files(patterns)
   model = tf.saved_model.load(str(candidate))
-  other = _Baseline(candidate, baseline) if baseline else None
-  with pq.ParquetWriter(path, _SCHEMA) as writer:
-    for batch in records.read_records(files).batch(_BATCH):
-      ids, labels, leaks = zip(*_identify(batch), strict=True)
-      answers, says = other.answer(batch) if other else ([None] * len(ids), [None] * len(ids))
-      rows = {
-        'image_id': ids,
-        'label': labels,
-        'label_id': _label_ids(model, batch),
-        'candidate': list(_probabilities(model, batch)),
-        'baseline': answers,
-        'baseline_label': says,
-        'leak': leaks,
-      }
-      writer.write_table(pa.table(rows, schema=_SCHEMA))
-  return path
+  images = _identify(model, files)
+  sha256 = looks.images_sha256(list(zip(images['image_id'], images['label'], strict=True)))
+  answers, known = record.answers(sha256, candidate, lambda: _ask(model, files))
+  table = {**images, 'candidate': list(answers)}
+  if baseline is None:
+    table |= dict.fromkeys(('baseline', 'baseline_label'), [None] * len(answers))
+  else:
+    theirs, _ = record.answers(
+      sha256, baseline, lambda: _ask(tf.saved_model.load(str(baseline)), files)
+    )
+    names = labels(baseline)
+    table['baseline'] = list(_reorder(theirs, names, labels(candidate)))
+    table['baseline_label'] = [names[row.argmax()] for row in theirs]
+  path = folder / FILE
+  pq.write_table(pa.table(table, schema=_SCHEMA), path)
+  return Written(path, sha256, known)
 
 
-def _probabilities(model, batch: tf.Tensor) -> np.ndarray:
-  answer = model.signatures[signatures.SERVING_EXAMPLES](batch)
-  return answer[signatures.PROBABILITIES].numpy()
+def _ask(model, files: Sequence[str]) -> np.ndarray:
+  """Returns what a model says of every record: float32 [N, K]."""
+  classify = model.signatures[signatures.SERVING_EXAMPLES]
+  found = [
+    classify(batch)[signatures.PROBABILITIES].numpy()
+    for batch in records.read_records(files).batch(_BATCH)
+  ]
+  return np.concatenate(found) if found else np.zeros((0, 0), np.float32)
 
 
-def _label_ids(model, batch: tf.Tensor) -> np.ndarray:
-  answer = model.signatures[signatures.TRANSFORM_FEATURES](batch)
-  return answer[features.LABEL_ID].numpy().reshape(-1)
+def _identify(model, files: Sequence[str]) -> dict[str, list]:
+  """Returns ids, labels, label ids and leaks of all records, by column."""
+  transform = model.signatures[signatures.TRANSFORM_FEATURES]
+  columns: dict[str, list] = {'image_id': [], 'label': [], 'label_id': [], 'leak': []}
+  for batch in records.read_records(files).batch(_BATCH):
+    columns['label_id'] += transform(batch)[features.LABEL_ID].numpy().reshape(-1).tolist()
+    for row in _rows(batch):
+      for name, value in zip(('image_id', 'label', 'leak'), row, strict=True):
+        columns[name].append(value)
+  return columns
 
 
-def _identify(batch: tf.Tensor) -> Iterator[tuple[str, str, str | None]]:
+def _rows(batch: tf.Tensor) -> Iterator[tuple[str, str, str | None]]:
   for record in batch.numpy():
     feature = tf.train.Example.FromString(record).features.feature
     yield (
@@ -88,27 +118,14 @@ def _identify(batch: tf.Tensor) -> Iterator[tuple[str, str, str | None]]:
     )
 
 
-class _Baseline:
-  """The model in service, answering in the candidate's order of labels.
-
-  A label that one of the two does not know has probability 0.
-  """
-
-  def __init__(self, candidate: pathlib.Path, baseline: pathlib.Path):
-    self._model = tf.saved_model.load(str(baseline))
-    self._ours = labels(candidate)
-    self._theirs = labels(baseline)
-    self._position = {label: index for index, label in enumerate(self._theirs)}
-
-  def answer(self, batch: tf.Tensor) -> tuple[list[np.ndarray], list[str]]:
-    rows = _probabilities(self._model, batch)
-    return [self._reorder(row) for row in rows], [self._theirs[row.argmax()] for row in rows]
-
-  def _reorder(self, row: np.ndarray) -> np.ndarray:
-    return np.array(
-      [row[self._position[label]] if label in self._position else 0.0 for label in self._ours],
-      np.float32,
-    )
+def _reorder(answers: np.ndarray, theirs: list[str], ours: list[str]) -> np.ndarray:
+  """Returns answers in the candidate's order; a label that only one knows has probability 0."""
+  result: np.ndarray = np.zeros((len(answers), len(ours)), np.float32)
+  position = {label: index for index, label in enumerate(theirs)}
+  for index, label in enumerate(ours):
+    if label in position:
+      result[:, index] = answers[:, position[label]]
+  return result
 
 
 def image_ids(predicted: pathlib.Path) -> list[str]:

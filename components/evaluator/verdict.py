@@ -13,9 +13,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import tensorflow_model_analysis as tfma
 
-from components.evaluator import calibration, comparison, floors, metrics
+from components.evaluator import (
+  calibration,
+  comparison,
+  floors,
+  groups,
+  metrics,
+  overrides,
+  slice_floors,
+)
 from components.evaluator.comparison import Comparison
 from components.evaluator.images import Images
+from components.evaluator.overrides import Override, Refusal
 from models.decision import Decision
 from schemas import features
 
@@ -34,6 +43,10 @@ class Asked:
     bless: verdicts of a comparison with the model in service that are good enough.
     slice_keys: columns whose values are slices.
     beat_floor: whether the best simple model has to be beaten.
+    slice_floors: least accuracy of each slice of a key.
+    groups: keys whose values are to be served equally well.
+    max_group_gap: between two of them; None asks for nothing.
+    overrides: gates that somebody sets aside.
   """
 
   figures: Mapping[str, float]
@@ -41,6 +54,10 @@ class Asked:
   bless: tuple[str, ...]
   slice_keys: tuple[str, ...]
   beat_floor: bool = False
+  slice_floors: Mapping[str, float] = dataclasses.field(default_factory=dict)
+  groups: tuple[str, ...] = ()
+  max_group_gap: float | None = None
+  overrides: tuple[Override, ...] = ()
 
   @classmethod
   def read(cls, text: str) -> 'Asked':
@@ -52,6 +69,10 @@ class Asked:
       tuple(found['bless']),
       tuple(found['slice_keys']),
       found['beat_floor'],
+      found['slice_floors'],
+      tuple(found['groups']),
+      found['max_group_gap'],
+      tuple(Override(**one) for one in found['overrides']),
     )
 
 
@@ -80,7 +101,10 @@ class Verdict:
     baseline_model_id: of the model in service in the metadata store; or None.
     comparison: of both, image by image: a comparison.Comparison; or None.
     floors: what simple models do on the same images: floors.measure; or None.
-    slices: key, value, n, accuracy and interval of each slice.
+    slices: key, value, accuracy (value, n, interval), floor and status of each slice.
+    groups: the gap between the groups of each declared column: groups.gaps.
+    overrides: the gates that somebody set aside, with name, day, reason, and what they
+      had said.
     leaks: test images of which another split holds a copy (`affected`), and the
       accuracy with and without them.
     calibration: what the export says of itself, measured: calibration.measure.
@@ -95,6 +119,8 @@ class Verdict:
   comparison: dict | None
   floors: dict | None
   slices: list[dict]
+  groups: list[dict]
+  overrides: list[dict]
   leaks: dict
   calibration: dict
 
@@ -133,7 +159,8 @@ def judge(
   candidate = metrics.measure(truth, probabilities, labels)
   ours = probabilities.argmax(axis=1) == truth
   baseline = compared = None
-  against: list[str] = []
+  refused = [Refusal('accuracy', sentence) for sentence in _refusals(result)]
+  refused += [Refusal('figures', one) for one in refused_figures(candidate, asked.figures)]
   if table['baseline_label'].null_count == 0:
     # By its own labels: it may know others than the candidate does.
     right = np.array(
@@ -144,31 +171,36 @@ def judge(
     against = refused_comparison(compared, asked)
     if compared.verdict == 'same':
       against += _refused_slices(ours, right, images)
-  reasons = [
-    reason
-    for slice_result in result.metric_validations_per_slice
-    for reason in _refusals(slice_result)
-  ]
-  reasons += refused_figures(candidate, asked.figures) + against
+    refused += [Refusal('comparison', sentence) for sentence in against]
+  judged = slice_floors.judge(
+    slices(evaluation, with_baseline=baseline is not None), asked.slice_floors
+  )
+  refused += [Refusal('slices', one) for one in slice_floors.refusals(judged, asked.slice_floors)]
+  fair = groups.gaps(ours, {key: images.values[key] for key in asked.groups}, asked.max_group_gap)
+  refused += [Refusal('groups', sentence) for sentence in groups.refusals(fair)]
   beside = floors.measure(simple, ours, images.clusters) if simple else None
   if beside and asked.beat_floor:
-    reasons += [sentence for sentence in [floors.refusal(beside)] if sentence]
-  blessed = result.validation_ok and not reasons
+    refused += [Refusal('floor', one) for one in [floors.refusal(beside)] if one]
+  reasons, set_aside = overrides.apply(refused, asked.overrides)
+  blessed = not reasons and not result.missing_thresholds
   if blessed:
     reasons = [_praise(candidate, compared, in_service.same)]
+  reasons += overrides.sentences(set_aside)
   reasons += unmeasured(result)
   return Verdict(
-    blessed,
-    reasons,
-    in_service.same,
-    candidate,
-    baseline,
-    in_service.model_id,
-    dataclasses.asdict(compared) if compared else None,
-    beside,
-    slices(evaluation, with_baseline=baseline is not None),
-    leaks(table, candidate['accuracy']),
-    calibration.measure(decision, truth, probabilities),
+    blessed=blessed,
+    reasons=reasons,
+    same_as_baseline=in_service.same,
+    candidate=candidate,
+    baseline=baseline,
+    baseline_model_id=in_service.model_id,
+    comparison=dataclasses.asdict(compared) if compared else None,
+    floors=beside,
+    slices=judged,
+    groups=fair,
+    overrides=set_aside,
+    leaks=leaks(table, candidate['accuracy']),
+    calibration=calibration.measure(decision, truth, probabilities),
   )
 
 
@@ -256,46 +288,30 @@ def _praise(candidate: dict, compared: Comparison | None, same_as_baseline: bool
   )
 
 
-def _refusals(slice_result):
-  name = slice_name(slice_result.slice_key)
-  for failure in slice_result.failures:
-    metric = failure.metric_key.name.removeprefix('sparse_categorical_')
-    value = failure.metric_value.double_value.value
-    limit = failure.metric_threshold.value_threshold.lower_bound.value
-    key = 'evaluate.min_accuracy' if name == 'all images' else 'evaluate.slice_floors'
-    yield f'{metric} on {name} is {value:.4f}; at least {limit:.4f} is asked for ({key}).'
+def _refusals(result) -> list[str]:
+  """Returns a sentence for each threshold that TFMA found missed: they are of all images."""
+  sentences = []
+  for slice_result in result.metric_validations_per_slice:
+    for failure in slice_result.failures:
+      metric = failure.metric_key.name.removeprefix('sparse_categorical_')
+      value = failure.metric_value.double_value.value
+      limit = failure.metric_threshold.value_threshold.lower_bound.value
+      sentences.append(
+        f'{metric} on all images is {value:.4f}; at least {limit:.4f} is asked for '
+        '(evaluate.min_accuracy).'
+      )
+  return sentences
 
 
 def unmeasured(result) -> list[str]:
-  """Returns a sentence for each slice, and one for metrics, that TFMA did not find.
+  """Returns a sentence where TFMA did not find a metric that a threshold asks for.
 
   Args:
-    result: TFMA's ValidationResult; of metrics it says only whether one is missing.
+    result: TFMA's ValidationResult.
   """
-  reasons = [
-    f'No test image is in the slice {_slice_of_spec(spec)}, so its floor cannot be judged '
-    '(evaluate.slice_floors).'
-    for spec in result.missing_slices
-  ]
   if result.missing_thresholds:
-    reasons.append('A metric was not measured, though a threshold asks for it.')
-  return reasons
-
-
-def slice_name(slice_key) -> str:
-  """Returns `all images`, or `key=value` of a TFMA slice key proto."""
-  pairs = [f'{single.column}={_slice_value(single)}' for single in slice_key.single_slice_keys]
-  return ', '.join(pairs) or 'all images'
-
-
-def _slice_of_spec(spec) -> str:
-  return ', '.join([*spec.feature_keys, *(f'{k}={v}' for k, v in spec.feature_values.items())])
-
-
-def _slice_value(single) -> str:
-  kind = single.WhichOneof('kind')
-  value = getattr(single, kind) if kind else ''
-  return value.decode() if isinstance(value, bytes) else str(value)
+    return ['A metric was not measured, though a threshold asks for it.']
+  return []
 
 
 def slices(evaluation: pathlib.Path, with_baseline: bool) -> list[dict]:

@@ -39,7 +39,7 @@ class Executor(tfx_executor.Executor):
       )
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    predicted = predictions.write(folder, patterns, export, None)
+    predicted = predictions.write(folder, patterns, export, None).path
     if score.images(predicted):
       super().Do(input_dict, output_dict, exec_properties)
     score.score(folder, predicted).write(folder)

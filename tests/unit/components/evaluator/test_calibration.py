@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.special
 
-from components.evaluator import calibration
+from components.evaluator import calibration, metrics
 from models.decision import Decision
 
 
@@ -29,7 +29,7 @@ def test_the_brier_score_is_that_of_scikit_learn():
   truth = draw.integers(0, 2, 50)
   # scikit-learn's counts one of two classes, ours both.
   expected = 2 * sklearn.metrics.brier_score_loss(truth, probabilities[:, 1])
-  assert calibration.brier(truth, probabilities) == pytest.approx(expected)
+  assert metrics.brier(truth, probabilities) == pytest.approx(expected)
 
 
 def test_what_softmax_said_without_the_temperature_is_found_again():

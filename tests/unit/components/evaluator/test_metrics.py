@@ -58,3 +58,54 @@ def test_the_interval_is_that_of_wilson(correct, total, low, high):
 
 def test_nothing_observed_is_no_zero():
   assert metrics.proportion(0, 0) == {'value': None, 'n': 0, 'interval': [0.0, 1.0]}
+
+
+def test_every_figure_is_that_of_scikit_learn():
+  draw = np.random.default_rng(3)
+  labels = [f'class {number}' for number in range(12)]
+  truth = draw.integers(0, 12, 400)
+  logits = draw.normal(size=(400, 12)) + 1.5 * np.eye(12)[truth]
+  probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+  predicted = probabilities.argmax(axis=1)
+  found = metrics.measure(truth, probabilities, labels)
+  macro = {'average': 'macro'}
+  expected = {
+    'balanced_accuracy': sklearn.metrics.balanced_accuracy_score(truth, predicted),
+    'macro_precision': sklearn.metrics.precision_score(truth, predicted, **macro),
+    'macro_recall': sklearn.metrics.recall_score(truth, predicted, **macro),
+    'macro_f1': sklearn.metrics.f1_score(truth, predicted, **macro),
+    'macro_roc_auc': sklearn.metrics.roc_auc_score(truth, probabilities, multi_class='ovr'),
+    'macro_pr_auc': sklearn.metrics.average_precision_score(np.eye(12)[truth], probabilities),
+    'log_loss': sklearn.metrics.log_loss(truth, probabilities),
+    'brier': sum(
+      sklearn.metrics.brier_score_loss(truth == index, probabilities[:, index])
+      for index in range(12)
+    ),
+  }
+  assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-6)
+  assert found['top_k']['k'] == 5
+  assert found['top_k']['value'] == pytest.approx(
+    sklearn.metrics.top_k_accuracy_score(truth, probabilities, k=5), abs=1e-6
+  )
+  assert found['accuracy']['value'] == sklearn.metrics.accuracy_score(truth, predicted)
+  np.testing.assert_array_equal(
+    found['confusion_matrix'], sklearn.metrics.confusion_matrix(truth, predicted)
+  )
+  for index, name in enumerate(labels):
+    one = found['per_class'][name]
+    of = truth == index
+    assert one['roc_auc'] == pytest.approx(
+      sklearn.metrics.roc_auc_score(of, probabilities[:, index]), abs=1e-6
+    )
+    assert one['precision'] == pytest.approx(
+      sklearn.metrics.precision_score(of, predicted == index), abs=1e-6
+    )
+
+
+def test_of_two_classes_there_is_no_top_k_and_of_three_it_is_the_first_two():
+  assert metrics.measure(TRUTH, np.eye(2)[TRUTH], ['cat', 'dog'])['top_k'] is None
+  # Of the six, all have their class among the first two.
+  assert metrics.measure(TRUTH, PROBABILITIES, LABELS)['top_k'] == {
+    'k': 2,
+    **metrics.proportion(6, 6),
+  }

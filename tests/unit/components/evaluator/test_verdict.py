@@ -6,7 +6,7 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_model_analysis.proto import validation_result_pb2
 
-from components.evaluator import comparison, metrics, verdict
+from components.evaluator import comparison, metrics, overrides, verdict
 
 
 def _result(text: str) -> validation_result_pb2.ValidationResult:
@@ -15,11 +15,7 @@ def _result(text: str) -> validation_result_pb2.ValidationResult:
 
 def test_what_was_not_measured_is_said():
   assert verdict.unmeasured(_result('validation_ok: true')) == []
-  assert verdict.unmeasured(
-    _result('missing_thresholds: true missing_slices { feature_keys: "column/site" }')
-  ) == [
-    'No test image is in the slice column/site, so its floor cannot be judged '
-    '(evaluate.slice_floors).',
+  assert verdict.unmeasured(_result('missing_thresholds: true')) == [
     'A metric was not measured, though a threshold asks for it.',
   ]
 
@@ -104,7 +100,14 @@ def test_what_is_asked_is_read_as_it_was_written():
   import dataclasses
   import json
 
-  asked = _asked(figures={'macro_f1': 0.8}, beat_floor=True)
+  asked = _asked(
+    figures={'macro_f1': 0.8},
+    beat_floor=True,
+    slice_floors={'label': 0.5},
+    groups=('column/site',),
+    max_group_gap=0.1,
+    overrides=(overrides.Override('floor', 'A. Person', 'a good reason', '2026-01-31'),),
+  )
   assert verdict.Asked.read(json.dumps(dataclasses.asdict(asked))) == asked
 
 
