@@ -1,6 +1,7 @@
 """The TFMA config: what the Evaluator measures, slices by and asks for."""
 
-import tensorflow_model_analysis as tfma
+# As tfma.EvalConfig it is there only where TFX was imported first.
+from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
 
 from components.evaluator.overrides import Override
 from components.evaluator.verdict import Asked
@@ -62,7 +63,7 @@ def _columns(config: Config) -> list[str]:
   return [features.column(name) for name in config.data.slice_columns]
 
 
-def eval_config(config: Config) -> tfma.EvalConfig:
+def eval_config(config: Config) -> EvalConfig:
   """Builds the Evaluator's config; it has no model spec, for predictions are stored.
 
   A plain threshold would bind every slice, so the one here is of the overall slice, which is
@@ -80,7 +81,7 @@ def eval_config(config: Config) -> tfma.EvalConfig:
   return result
 
 
-def scoring_config(config: Config) -> tfma.EvalConfig:
+def scoring_config(config: Config) -> EvalConfig:
   """Returns the ProductionEvaluator's: the model runs, records are sliced, nothing is asked for."""
   keys = [features.LABEL, *_columns(config), features.BRIGHTNESS_BUCKET, features.SIZE_BUCKET]
   result = _measurements(keys)
@@ -92,8 +93,8 @@ def scoring_config(config: Config) -> tfma.EvalConfig:
   return result
 
 
-def _measurements(keys: list[str]) -> tfma.EvalConfig:
-  result = tfma.EvalConfig()
+def _measurements(keys: list[str]) -> EvalConfig:
+  result = EvalConfig()
   result.slicing_specs.add()
   for key in keys:
     result.slicing_specs.add().feature_keys.append(key)

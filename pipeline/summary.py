@@ -13,7 +13,7 @@ from components.audit import outputs
 from components.image_example_gen import quarantine, spans
 from components.serving_validator.gate import Gate
 from models.training import energy as meter
-from pipeline import floors_text, provenance, runner, training_summary
+from pipeline import floors_text, looks_at_test, provenance, runner, training_summary
 from schemas.config import Config
 from schemas.errors import DataError
 
@@ -77,6 +77,9 @@ def collect(config: Config, run: runner.Run) -> dict[str, Any]:
     'floors': verdict.get('floors'),
     'same_as_baseline': verdict.get('same_as_baseline'),
     'slices': verdict.get('slices', []),
+    'groups': verdict.get('groups', []),
+    'overrides': verdict.get('overrides', []),
+    'looks': _looks(config, artifacts),
     'serving': gates or None,
     'published': published,
     'model': _model(model, training, gates),
@@ -178,6 +181,7 @@ def in_words(summary: dict[str, Any]) -> list[str]:
   if summary['verdict']:
     lines.append(f'verdict    {summary["verdict"]}')
   lines += [f'           {reason}' for reason in summary['reasons']]
+  lines += _looks_lines(summary.get('looks'))
   lines += [f'           {line}' for gate in failed_gates(summary) for line in gate.splitlines()]
   lines += floors_text.in_words(summary)
   worst = worst_slice(summary)
@@ -274,6 +278,12 @@ def failed_gates(summary: dict[str, Any]) -> list[str]:
   """Returns what each serving gate that was not met says."""
   gates = (summary['serving'] or {}).get('gates', [])
   return [Gate(**gate).sentence() for gate in gates if not gate['ok']]
+
+
+def _looks_lines(looks: dict | None) -> list[str]:
+  if not looks or not looks['correction']:
+    return []
+  return [f'looks      {looks["correction"]}']
 
 
 def worst_slice(summary: dict[str, Any]) -> dict | None:
@@ -374,6 +384,16 @@ def _model(model, training: dict, gates: dict) -> dict | None:
 
 def _backbone_weights(artifacts: dict) -> str | None:
   return _file(artifacts, 'Trainer', 'model_run', 'backbone.weights.h5')
+
+
+def _looks(config: Config, artifacts: dict) -> dict[str, Any] | None:
+  predictions = _artifact(artifacts, 'Evaluator', 'predictions')
+  if predictions is None:
+    return None
+  test = predictions.get_string_custom_property('test_sha256')
+  from_record = bool(predictions.get_int_custom_property('from_record'))
+  assert config.run.root is not None
+  return looks_at_test.count(config.run.root / 'metadata.sqlite', test, from_record).as_dict()
 
 
 def _artifacts(config: Config, run: runner.Run) -> dict[tuple[str, str], Any]:

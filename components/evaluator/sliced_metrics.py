@@ -6,22 +6,26 @@ from collections.abc import Callable, Mapping, Sequence
 import apache_beam as beam
 import pyarrow as pa
 import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis import constants
+
+# As tfma.EvalConfig it is there only where TFX was imported first.
+from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
 
 from schemas import features
 
 # Columns of predictions.parquet, and so the names of the models in TFMA's results.
-CANDIDATE, BASELINE = tfma.CANDIDATE_KEY, tfma.BASELINE_KEY
+CANDIDATE, BASELINE = constants.CANDIDATE_KEY, constants.BASELINE_KEY
 _BATCH = 1000
 
 
-def model_specs(config: tfma.EvalConfig, with_baseline: bool) -> tfma.EvalConfig:
+def model_specs(config: EvalConfig, with_baseline: bool) -> EvalConfig:
   """Returns the config with a model spec for each model whose predictions are stored.
 
   Args:
     config: without model specs.
     with_baseline: whether those of the model in service are there.
   """
-  result = tfma.EvalConfig()
+  result = EvalConfig()
   result.CopyFrom(config)
   candidate = result.model_specs.add(label_key=features.LABEL_ID, prediction_key=CANDIDATE)
   if with_baseline:
@@ -35,7 +39,7 @@ def model_specs(config: tfma.EvalConfig, with_baseline: bool) -> tfma.EvalConfig
 def measure(
   predicted: pa.Table,
   values: Mapping[str, Sequence[str]],
-  config: tfma.EvalConfig,
+  config: EvalConfig,
   folder: pathlib.Path,
   pipeline: Callable[[], beam.Pipeline],
 ) -> None:

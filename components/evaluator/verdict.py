@@ -21,6 +21,7 @@ from components.evaluator import (
   metrics,
   overrides,
   slice_floors,
+  sliced_metrics,
 )
 from components.evaluator.comparison import Comparison
 from components.evaluator.images import Images
@@ -317,7 +318,7 @@ def unmeasured(result) -> list[str]:
 def slices(evaluation: pathlib.Path, with_baseline: bool) -> list[dict]:
   """Returns key, value and accuracy of each slice that TFMA measured, sorted."""
   loaded = tfma.load_eval_result(
-    str(evaluation), model_name=tfma.CANDIDATE_KEY if with_baseline else ''
+    str(evaluation), model_name=sliced_metrics.CANDIDATE if with_baseline else ''
   )
   rows = []
   for slice_key, outputs in loaded.slicing_metrics:
