@@ -1,7 +1,7 @@
 """Does a backbone of one's own from other photos help? Four ways to train, from few labels to all.
 
     .venv/bin/python benchmarks/transfer.py --pretrain-root DIR --data-root DIR \
-      [--size 96] [--labels 10 20 0] [--seeds 3] [--estimate] [--write-weights]
+      [--size 64] [--labels 10 20 0] [--seeds 3] [--estimate] [--write-weights]
 
 Pretrains a backbone on the photos of one folder and trains on those of another, by
 Sightline's own training (models.training.run.train):
@@ -21,8 +21,10 @@ permutation test, which flips the sign of each series' difference. p is given as
 and after Holm's correction for all rows of the table.
 
 Before anything is trained, steps are timed and the whole is estimated; --estimate stops
-there. What was trained stays in --work: a second call goes on. --write-weights puts the
-backbone and its card into models/weights/, where `model.weights: bundled` finds it.
+there. --recipe long pretrains on the finest classes that the data name, with MixUp, CutMix
+and harder crops: for --size 96 --pretrain-epochs 100. What was trained stays in --work: a
+second call goes on. --write-weights puts the backbone and its card into models/weights/,
+where `model.weights: bundled` finds it.
 """
 
 import argparse
@@ -54,7 +56,7 @@ RATE = 2e-3
 # Weights that know something are lost at the rate of random ones.
 UNFROZEN_RATE = RATE / 3
 FROZEN_SHARE = 0.3
-# Of pretraining, which shows each photo a hundred times: what keeps it from learning them by
+# Of --recipe long, which shows each photo a hundred times: what keeps it from learning them by
 # heart. See "Photos and the SVM" in docs/training.md.
 PRETRAIN = {
   'shift': 0.0,
@@ -99,9 +101,10 @@ def main() -> None:
   parser.add_argument('--pretrain-root', type=pathlib.Path, required=True)
   parser.add_argument('--data-root', type=pathlib.Path, required=True)
   parser.add_argument('--backbone', default='efficientnet_small')
-  parser.add_argument('--size', type=int, default=96, help='pixels')
+  parser.add_argument('--size', type=int, default=64, help='pixels')
   parser.add_argument('--batch', type=int, default=32)
-  parser.add_argument('--pretrain-epochs', type=int, default=100)
+  parser.add_argument('--pretrain-epochs', type=int, default=40)
+  parser.add_argument('--recipe', choices=('short', 'long'), default='short')
   parser.add_argument('--images', type=int, default=8000, help='that each training is shown')
   parser.add_argument('--labels', type=int, nargs='+', default=[10, 20, 0], help='a class; 0: all')
   parser.add_argument('--seeds', type=int, default=3)
@@ -113,7 +116,10 @@ def main() -> None:
   args = parser.parse_args()
   photo_folds.say_machine('tensorflow', 'keras')
   with photo_folds.quiet():
-    source = prepare(args.pretrain_root, args.work / 'source-fine', {}, FINEST)
+    if args.recipe == 'long':
+      source = prepare(args.pretrain_root, args.work / 'source-fine', {}, FINEST)
+    else:
+      source = prepare(args.pretrain_root, args.work / 'source', {})
     target = prepare(args.data_root, args.work / 'target', SHARES)
   for name, photos in ((args.pretrain_root.name, source), (args.data_root.name, target)):
     counts = ', '.join(f'{split} {len(found)}' for split, found in photos.images.items())
@@ -201,6 +207,8 @@ def settings(args: argparse.Namespace, stages: list[dict], seed: int):
 def pretrain_settings(args: argparse.Namespace):
   """Returns the Config of the pretraining."""
   config = settings(args, plan('scratch', args.pretrain_epochs), 0)
+  if args.recipe == 'short':
+    return config
   changed = config.model_dump() | {'augment': PRETRAIN}
   changed['model'] |= {'dropout': 0.3, 'drop_connect': 0.1}
   changed['train'] |= {'weight_decay': 0.05}
@@ -255,7 +263,8 @@ def pretrain(args: argparse.Namespace, source: Photos) -> pathlib.Path:
   """Trains the backbone on the first data set, once; returns its weights file."""
   from models import pretrained
 
-  folder = args.work / f'pretrained-{args.backbone}-{args.size}-{args.pretrain_epochs}'
+  name = f'pretrained-{args.backbone}-{args.size}-{args.pretrain_epochs}'
+  folder = args.work / (name + '-long' * (args.recipe == 'long'))
   weights, card = folder / pretrained.WEIGHTS_FILE, folder / 'held_out.json'
   if not card.exists():
     config = pretrain_settings(args)
@@ -551,7 +560,7 @@ def write_weights(args: argparse.Namespace, source: Photos, weights: pathlib.Pat
     'width': args.size,
     'epochs': args.pretrain_epochs,
     'best_epoch': held_out['best_epoch'],
-    'augment': PRETRAIN,
+    'augment': PRETRAIN if args.recipe == 'long' else AUGMENT,
     'date': held_out['date'],
     'script': 'benchmarks/transfer.py',
     'frozen_stage': frozen_helps(compared),
