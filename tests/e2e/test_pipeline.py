@@ -105,7 +105,10 @@ def test_figures_agree_with_scikit_learn_on_the_stored_predictions(first):
 
 def test_slices_are_those_of_label_column_and_bucket(first):
   keys = {row['key'] for row in first.summary['slices']}
-  assert keys == {'label', 'column/device', 'bucket/brightness'}
+  buckets = ('brightness', 'contrast', 'sharpness', 'size', 'aspect', 'cluster')
+  assert keys == {'label', 'column/device', *(f'bucket/{name}' for name in buckets)}
+  # An interval as wide as that of three images shows no floor but a low one.
+  assert {row['status'] for row in first.summary['slices'] if row['key'] == 'label'} == {'shown'}
   devices = {
     row['value']: row['accuracy']['n']
     for row in first.summary['slices']
@@ -177,6 +180,7 @@ def test_a_slice_under_its_floor_blocks_the_blessing(third, experiment):
     *UNTRAINED,
     'evaluate.max_accuracy_drop=1',
     'evaluate.slice_floors=[{slice: label, min_accuracy: 0.99}]',
+    'evaluate.groups=[device]',
     'floors.fit=true',
   )
   assert done.code == 3, done.output
@@ -185,6 +189,12 @@ def test_a_slice_under_its_floor_blocks_the_blessing(third, experiment):
   assert {'random', 'majority', 'SVM on colours'} <= {row['name'] for row in measured['floors']}
   assert all(row['accuracy']['n'] == 12 for row in measured['floors'])
   assert any(reason.startswith('accuracy on label=') for reason in done.summary['reasons'])
+  (gap,) = done.summary['groups']
+  assert gap['column'] == 'column/device' and gap['status'] == 'shown'
+  # The run before judged the same candidate: its answers are those of then.
+  assert done.summary['looks']['from_record']
+  assert done.summary['looks']['candidates'] >= 2
+  assert 'looks      ' in done.output
 
 
 def test_a_figure_that_tfma_does_not_judge_blocks_the_blessing_alone(third, experiment):
@@ -195,8 +205,14 @@ def test_a_figure_that_tfma_does_not_judge_blocks_the_blessing_alone(third, expe
     'evaluate.max_accuracy_drop=1',
     'evaluate.slice_floors=[]',
     'evaluate.min_macro_f1=0.99',
+    'evaluate.overrides=[{gate: comparison, who: A. Person, reason: a test of it, '
+    'when: 2026-01-31}]',
   )
   assert done.code == 3, done.output
+  (override,) = done.summary['overrides']
+  assert (override['gate'], override['who'], override['when']) == (
+    'comparison', 'A. Person', '2026-01-31'
+  )  # fmt: skip
   assert done.summary['outcome'] == 'not blessed'
   (reason,) = done.summary['reasons']
   assert reason.startswith('macro_f1 on all images is 0.') and 'evaluate.min_macro_f1' in reason
