@@ -217,6 +217,39 @@ def model_baselines(config: ConfigArgument, overrides: SetOption = []):  # noqa:
   raise typer.Exit(baselines_command.run(config, overrides))
 
 
+@model_app.command('diagnose')
+def model_diagnose(
+  wanted: Annotated[
+    str,
+    typer.Argument(metavar='RUN|VERSION', help='The id of a run, a version, or its folder.'),
+  ],
+  images: Annotated[pathlib.Path, typer.Option(help='The folder of images from production.')],
+  labels: Annotated[
+    pathlib.Path,
+    typer.Option(help='A CSV: filename,label and, where production logged it, predicted.'),
+  ],
+  server: Annotated[
+    str | None, typer.Option(metavar='URL', help='Of the live server; without, one of our own.')
+  ] = None,
+  config: Annotated[
+    pathlib.Path | None, typer.Option(help='The experiment, where runs/ does not hold it.')
+  ] = None,
+  model: Annotated[
+    str | None, typer.Option(help='Name that the server serves; by default that of the run.')
+  ] = None,
+  json_file: Annotated[
+    pathlib.Path | None, typer.Option('--json', metavar='FILE', help='Writes all of it there.')
+  ] = None,
+):
+  """Tell a fault of the serving from other data, by labelled images from production.
+
+  Exit code 0: no gap. 3: one was found. 1: it could not be told.
+  """
+  from pipeline import diagnose_command
+
+  raise typer.Exit(diagnose_command.run(wanted, images, labels, server, config, model, json_file))
+
+
 @app.command()
 def serve(
   config: Annotated[

@@ -36,8 +36,32 @@ class Sample(NamedTuple):
   split: str
 
 
+class Change(NamedTuple):
+  """A feature that changed by more than the schema and chance allow.
+
+  Attributes:
+    feature: its key.
+    value: of the measure that the schema asks for.
+    allowed: by the schema and chance together.
+    what: how it changed, in words, without figures of the measure.
+    line: all of it, with files.
+  """
+
+  feature: str
+  value: float
+  allowed: float
+  what: str
+  line: str
+
+
 def compare(kind: str, now: Sample, other: Sample, schema: schema_pb2.Schema) -> Iterator[str]:
-  """Yields a line for each feature that changed by more than the schema and chance allow.
+  """Yields the line of each change; see `changes`."""
+  for change in changes(kind, now, other, schema):
+    yield change.line
+
+
+def changes(kind: str, now: Sample, other: Sample, schema: schema_pb2.Schema) -> Iterator[Change]:
+  """Yields each feature that changed by more than the schema and chance allow.
 
   Args:
     kind: DRIFT or SKEW; says which comparators count.
@@ -58,7 +82,7 @@ def compare(kind: str, now: Sample, other: Sample, schema: schema_pb2.Schema) ->
     name = '/'.join(info.path.step)
     for measured in getattr(info, f'{kind}_measurements'):
       if measured.value > measured.threshold:
-        yield _line(kind, name, measured, asked[name], now, other)
+        yield _change(kind, name, measured, asked[name], now, other)
 
 
 def widened(
@@ -85,25 +109,26 @@ def _comparator(feature: schema_pb2.Feature, kind: str) -> schema_pb2.FeatureCom
   return getattr(feature, f'{kind}_comparator')
 
 
-def _line(
+def _change(
   kind: str,
   name: str,
   measured: anomalies_pb2.DriftSkewInfo.Measurement,
   asked: schema_pb2.FeatureComparator,
   now: Sample,
   other: Sample,
-) -> str:
+) -> Change:
   if measured.type == measured.L_INFTY:
     what = _share(name, now, other)
     measure, allowed = 'by', asked.infinity_norm.threshold
   else:
     what = _distribution(name, now, other)
     measure, allowed = 'by a divergence of', asked.jensen_shannon_divergence.threshold
-  return (
+  line = (
     f'{kind}, feature {name}: {what[0]}: {measure} {measured.value:.3f}, where '
     f'{measured.threshold:.3f} is allowed ({kind}_comparator {allowed:g}, and what chance does '
     f'to {_examples(other.statistics)} and {_examples(now.statistics)} images). {what[1]}'
   )
+  return Change(name, measured.value, measured.threshold, what[0], line)
 
 
 def _share(name: str, now: Sample, other: Sample) -> tuple[str, str]:

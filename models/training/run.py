@@ -23,6 +23,7 @@ from models.training import (
   diagnosis,
   energy,
   optimizers,
+  pixel_statistics,
   precision,
   preflight,
   preview,
@@ -261,6 +262,9 @@ def _look(
       data.labels,
       data.train.count,
       data.label_ids,
+    )
+    checks.append(
+      pixel_statistics.check(data.train, data.parse_batch, config.image, *data.pixel_statistics())
     )
     progress.note(
       f'{len(checks)} checks before the first epoch in {time.monotonic() - began:.1f} s'

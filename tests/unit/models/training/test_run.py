@@ -158,6 +158,7 @@ def test_the_checks_run_first_and_are_recorded(scratch):
   checks = {check['name']: check for check in trained.record['checks']}
   assert len(checks) > 4
   assert all(check['text'] for check in checks.values())
+  assert 'all 48 training images' in checks['pixel statistics']['text']
 
 
 def test_a_network_that_cannot_learn_stops_before_the_first_epoch(

@@ -1,0 +1,1 @@
+"""From validation to production: a fault of the serving, or other data."""
