@@ -13,12 +13,14 @@ of the classes left out. Known are images of test, a fifth of the images.
   energy        -logsumexp of the logits (Liu et al., 2020)
   Mahalanobis   the squared distance of the pooled features to the nearest class mean, under
                 one covariance of all classes (Lee et al., 2018), shrunk (Chen et al., 2010)
-  low rank      the same, the covariance by its RANK largest axes and one number for the rest
+  low rank      the same, the covariance by its 64 largest axes and one number for the rest:
+                the export's own code
   relative      Mahalanobis less the distance under one Gaussian of all (Ren et al., 2021)
 
 The table gives the AUROC with Newcombe's 95 % interval (2006, method 5), and in brackets the
-share of the foreign images above the limit that 1 % of val exceeds. Means and covariance are
-those of train. Features and logits stay in --work: a second call computes only the table.
+share of the foreign images above the limit that decision.foreign_share of val may exceed.
+Means and covariance are those of train. Features and logits stay in --work: a second call
+computes only the table.
 """
 
 import argparse
@@ -41,11 +43,9 @@ from sklearn import covariance, datasets, model_selection
 
 CONFIG = photo_folds.ROOT / 'pipeline/configs/digits.yaml'
 LEFT_OUT_DIGITS = ('4', '8')
-FOREIGN_SHARE = 0.01
 # Of each foreign kind.
 COUNT = 300
 PHOTO_SIDE = 64
-RANK = 64
 
 
 class Images(NamedTuple):
@@ -226,11 +226,16 @@ def ask(model, image, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def candidates(train: Answers, truth: np.ndarray) -> dict[str, Score]:
+  from models import known_images
+  from models.training import familiarity
+
   means = np.array([train.features[truth == k].mean(axis=0) for k in np.unique(truth)])
   within = train.features - means[truth]
   shared = covariance.OAS(assume_centered=True).fit(within)
   overall = covariance.OAS().fit(train.features)
-  precision = low_rank_precision(shared.covariance_)
+  moments = familiarity.Moments(len(means), means.shape[1])
+  moments.add(train.features, truth)
+  distance_of = known_images.Distance(moments.known())
 
   def nearest(answers: Answers, metric: np.ndarray) -> np.ndarray:
     return np.min([distance(answers.features - mean, metric) for mean in means], axis=0)
@@ -239,20 +244,12 @@ def candidates(train: Answers, truth: np.ndarray) -> dict[str, Score]:
     'softmax': lambda answers: 1 - scipy.special.softmax(answers.logits, axis=1).max(axis=1),
     'energy': lambda answers: -scipy.special.logsumexp(answers.logits, axis=1),
     'Mahalanobis': lambda answers: nearest(answers, shared.precision_),
-    'low rank': lambda answers: nearest(answers, precision),
+    'low rank': lambda answers: distance_of(answers.features.astype(np.float32)).numpy(),
     'relative': lambda answers: (
       nearest(answers, shared.precision_)
       - distance(answers.features - overall.location_, overall.precision_)
     ),
   }
-
-
-def low_rank_precision(matrix: np.ndarray) -> np.ndarray:
-  """Keeps the largest axes of a covariance; the others share their mean (Tipping, 1999)."""
-  values, axes = np.linalg.eigh(matrix)
-  rank = min(RANK, len(values) - 1)
-  values[:-rank] = values[:-rank].mean()
-  return (axes / values) @ axes.T
 
 
 def distance(offsets: np.ndarray, metric: np.ndarray) -> np.ndarray:
@@ -263,11 +260,15 @@ def distance(offsets: np.ndarray, metric: np.ndarray) -> np.ndarray:
 def print_table(
   scores: Mapping[str, Score], found: Mapping[str, Answers], kinds: Sequence[str]
 ) -> None:
+  from models.training import familiarity
+  from schemas.config import DecisionConfig
+
   print(f'{"":18}' + ''.join(f'{name:>34}' for name in scores))
   values = {
     name: {key: score(answers) for key, answers in found.items()} for name, score in scores.items()
   }
-  limits = {name: limit(of['val']) for name, of in values.items()}
+  share = DecisionConfig().foreign_share
+  limits = {name: familiarity.limit(of['val'], share) for name, of in values.items()}
   for kind in kinds:
     cells = []
     for name, of in values.items():
@@ -280,11 +281,6 @@ def print_table(
   print(f'{"mean":18}' + ''.join(f'{mean:34.3f}' for mean in means))
   alarms = [(of['test'] > limits[name]).mean() for name, of in values.items()]
   print(f'{"test above limit":18}' + ''.join(f'{share:34.1%}' for share in alarms))
-
-
-def limit(val: np.ndarray) -> float:
-  rank = min(int(np.ceil((len(val) + 1) * (1 - FOREIGN_SHARE))), len(val))
-  return float(np.sort(val)[rank - 1])
 
 
 def auroc(known: np.ndarray, foreign: np.ndarray) -> float:

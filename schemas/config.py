@@ -402,7 +402,7 @@ class DecisionConfig(Node):
     None, description='one threshold of your own for all classes; by default tuned on val'
   )
   foreign_share: Fraction = Field(
-    0.01, description='of images such as those of val, so many may be called foreign'
+    0.02, description='of images such as those of val, so many may be called foreign'
   )
 
 

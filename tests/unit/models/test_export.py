@@ -178,21 +178,6 @@ def test_every_signature_that_answers_has_every_output(answers):
     assert sorted(answers[name]) == sorted(signatures.OUTPUTS)
 
 
-def test_other_known_images_are_another_model(exported, config, training_data, tmp_path):
-  model, folder = exported
-  other = known(model)._replace(rest=np.array(0.2))
-  export.export(
-    model,
-    training_data.transform,
-    training_data.transform_layer,
-    config,
-    training_data.labels,
-    other,
-    tmp_path / 'other',
-  )
-  assert weights_hash.weights_sha256(tmp_path / 'other') != weights_hash.weights_sha256(folder)
-
-
 def test_labels_and_label_ids_agree_with_the_vocabulary(answers, images, training_data):
   ids = answers['transform_features'][features.LABEL_ID]
   assert [training_data.labels[i] for i in ids] == [label for _, label in images['val']]
@@ -222,6 +207,7 @@ def test_each_variable_is_stored_once(exported):
     int(np.prod(shape)) for name, shape in shapes.items() if not name.startswith('_CHECKPOINTABLE')
   )
   more = sum(part.size for part in known(model))
+  # With those of train, whose bytes are part of the weights hash so.
   assert 0.9 * model.count_params() < stored - more <= model.count_params()
 
 
