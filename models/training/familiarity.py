@@ -25,7 +25,7 @@ class Moments:
 
   def add(self, features: np.ndarray, label_ids: np.ndarray) -> None:
     """Takes features, float [n, d], and label ids, int [n]."""
-    values = features.astype(np.float64)
+    values: np.ndarray = features.astype(np.float64)
     np.add.at(self._counts, label_ids, 1)
     np.add.at(self._sums, label_ids, values)
     self._products += values.T @ values
