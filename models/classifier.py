@@ -59,6 +59,12 @@ def build(
   return keras.Model(inputs, logits, name='classifier')
 
 
+def to_features_and_logits(model: keras.Model) -> keras.Model:
+  """Returns the network with two outputs: pooled features [N, d] and logits [N, K]."""
+  outputs = (model.get_layer('features').output, model.output)
+  return keras.Model(model.inputs, outputs, name='features_and_logits')
+
+
 def rebuild_in_float32(
   trained: keras.Model,
   model: ModelConfig,

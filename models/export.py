@@ -13,8 +13,8 @@ import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from models import classifier, decoder, known_images
 from models import decision as decisions
-from models import decoder
 from schemas import features, signatures, weights_hash
 from schemas.config import Config
 
@@ -25,6 +25,7 @@ def export(
   transform_layer,
   config: Config,
   labels: list[str],
+  known: known_images.KnownImages,
   folder: pathlib.Path,
   run_id: str = '',
   decision: decisions.Decision | None = None,
@@ -36,11 +37,13 @@ def export(
   Evaluator its label ids.
 
   Args:
-    model: float32 [N, height, width, 3], 0..255, to logits float32 [N, K].
+    model: float32 [N, height, width, 3], 0..255, to logits float32 [N, K], by way of a
+      layer `features`.
     transform: Transform's output, for the raw feature spec.
     transform_layer: its transform_features_layer().
     config: size and fit of the input; stored with the export.
     labels: the K labels by id.
+    known: the model's features on train.
     folder: where to write; replaced if it exists.
     run_id: of the run that trained the model.
     decision: how logits become an answer; by default by softmax alone.
@@ -48,6 +51,8 @@ def export(
   image = config.image
   decided = decision or decisions.Decision.plain(len(labels))
   raw_spec = transform.raw_feature_spec()
+  both = classifier.to_features_and_logits(model)
+  distance = known_images.Distance(known)
 
   # Traced once, for both signatures: the network is most of the export's time.
   @tf.function(
@@ -55,7 +60,8 @@ def export(
   )
   def answer(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
     pixels = decoder.decode_batch(image_bytes, image)
-    return decisions.answer(decided, model(pixels, training=False), labels)
+    pooled, logits = both(pixels, training=False)
+    return decisions.answer(decided, logits, distance(pooled), labels)
 
   @tf.function(
     input_signature=[tf.TensorSpec([None], tf.string, signatures.EXAMPLES)], autograph=False
@@ -81,7 +87,10 @@ def export(
     (signatures.SERVING_EXAMPLES, serve_examples),
     (signatures.TRANSFORM_FEATURES, transform_features),
   ):
-    _order_variables(endpoint.get_concrete_function().graph, model)
+    _order_variables(
+      endpoint.get_concrete_function().graph,
+      [*(variable.value for variable in model.variables), *distance.variables],
+    )
     archive.add_endpoint(name, endpoint)
   if folder.exists():
     shutil.rmtree(folder)
@@ -118,11 +127,11 @@ def write_identity(
   )
 
 
-def _order_variables(graph, model: keras.Model) -> None:
-  """Gives the variables of a traced function the model's order.
+def _order_variables(graph, ordered: list[tf.Variable]) -> None:
+  """Gives the variables of a traced function a fixed order.
 
   TensorFlow lists them as it finds them in a set, in another order in each process,
   and they are stored in that order: equal weights would have different hashes.
   """
-  known = {id(variable.value): place for place, variable in enumerate(model.variables)}
+  known = {id(variable): place for place, variable in enumerate(ordered)}
   graph.variables = sorted(graph.variables, key=lambda v: known.get(id(v), len(known)))

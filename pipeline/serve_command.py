@@ -62,7 +62,7 @@ def predict(files: Sequence[pathlib.Path], url: str, model_name: str) -> None:
 
   table = Table(box=None, padding=(0, 1), pad_edge=False)
   table.add_column('file', overflow='fold')
-  for heading in ('label', 'probability', 'version'):
+  for heading in ('label', 'probability', 'version', 'note'):
     table.add_column(heading, no_wrap=True)
   for answer in client.predict(files, url, model_name):
     table.add_row(
@@ -70,5 +70,12 @@ def predict(files: Sequence[pathlib.Path], url: str, model_name: str) -> None:
       escape(answer.label),
       f'{answer.probability:.4f}',
       answer.model_version,
+      _note(answer.low_confidence, answer.foreign),
     )
   Console().print(table)
+
+
+def _note(low_confidence: bool | None, foreign: bool | None) -> str:
+  """Says why a person should look; an export of earlier days says neither."""
+  said = {'low confidence': low_confidence, 'unlike the images of train': foreign}
+  return ', '.join(note for note, holds in said.items() if holds)

@@ -420,6 +420,9 @@ class DecisionConfig(Node):
   review_threshold: Fraction | None = Field(
     None, description='one threshold of your own for all classes; by default tuned on val'
   )
+  foreign_share: Fraction = Field(
+    0.02, description='of images such as those of val, so many may be called foreign'
+  )
 
 
 class ServingValidatorConfig(Node):

@@ -15,7 +15,17 @@ CLASS_ID = 'class_id'  # int64 [N]
 PREDICTED_LABEL = 'label'  # string [N]
 PROBABILITY = 'probability'  # float32 [N], of that label
 LOW_CONFIDENCE = 'low_confidence'  # bool [N], a person should look
-OUTPUTS = (PROBABILITIES, CLASS_ID, PREDICTED_LABEL, PROBABILITY, LOW_CONFIDENCE)
+OOD_SCORE = 'ood_score'  # float32 [N], from 0; about 1 for a known image, higher is more foreign
+FOREIGN = 'foreign'  # bool [N], whether that score is above the limit of this export
+OUTPUTS = (
+  PROBABILITIES,
+  CLASS_ID,
+  PREDICTED_LABEL,
+  PROBABILITY,
+  LOW_CONFIDENCE,
+  OOD_SCORE,
+  FOREIGN,
+)
 
 # In assets.extra of the export: run id, config, labels, weights_sha256.
 IDENTITY_FILE = 'sightline.json'

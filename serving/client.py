@@ -34,6 +34,8 @@ class Prediction:
     model_version: that answered; '' where the server does not say.
     model_sha256: of its weights; '' where the server does not say.
     low_confidence: whether a person should look; None where the model does not say.
+    ood_score: how far it is from what the model was trained on, from 0; None likewise.
+    foreign: whether that is too far for an answer to mean anything; None likewise.
   """
 
   path: pathlib.Path
@@ -44,6 +46,8 @@ class Prediction:
   model_version: str = ''
   model_sha256: str = ''
   low_confidence: bool | None = None
+  ood_score: float | None = None
+  foreign: bool | None = None
 
 
 def predict(
@@ -171,6 +175,8 @@ def _predict_one(client: httpx.Client, path: pathlib.Path, model_name: str) -> P
       response.headers.get('x-model-version', ''),
       response.headers.get('x-model-sha256', ''),
       row.get(signatures.LOW_CONFIDENCE),
+      row.get(signatures.OOD_SCORE),
+      row.get(signatures.FOREIGN),
     )
   except (ValueError, KeyError, IndexError, TypeError) as error:
     raise _no_answer(client, response) from error

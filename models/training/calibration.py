@@ -11,6 +11,7 @@ import scipy.optimize
 import scipy.special
 
 from models.decision import Decision
+from models.training import familiarity
 from schemas.config import DecisionConfig
 
 # Of the temperature.
@@ -39,14 +40,19 @@ class Tuned:
 
 
 def tune(
-  config: DecisionConfig, logits: np.ndarray, label_ids: np.ndarray, labels: list[str]
+  config: DecisionConfig,
+  logits: np.ndarray,
+  label_ids: np.ndarray,
+  ood_scores: np.ndarray,
+  labels: list[str],
 ) -> Tuned:
-  """Finds temperature and thresholds.
+  """Finds temperature, thresholds and the limit of what is foreign.
 
   Args:
     config: what is asked of them.
     logits: float [N, K] of val.
     label_ids: int [N], the truth.
+    ood_scores: float [N], how foreign each is.
     labels: the K names.
   """
   heat = temperature(logits, label_ids) if config.calibrate else 1.0
@@ -66,7 +72,11 @@ def tune(
   by_class = np.array([thresholds.get(k, review) for k in range(len(labels))])
   accepted = probability >= by_class[answers]
   return Tuned(
-    Decision(heat, tuple(float(one) for one in by_class)),
+    Decision(
+      heat,
+      tuple(float(one) for one in by_class),
+      familiarity.limit(ood_scores, config.foreign_share),
+    ),
     float(review),
     tuple(labels[k] for k in thresholds),
     (log_loss(logits, label_ids, 1.0), log_loss(logits, label_ids, heat)),

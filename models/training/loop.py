@@ -11,7 +11,7 @@ import logging
 import math
 import pathlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -159,15 +159,18 @@ class Loop:
       max(self._config.train.batch_size, _LOOKED_AT),
     )
 
-  def answer_validation(self, model: keras.Model) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the logits float32 [n, K] of a model on val, and the label ids int64 [n]."""
-    # Without a trace, which takes longer than it saves.
-    answers = [(model(pixels, training=False), labels) for pixels, labels in self._validation]
+  def answer_validation(self, both: Callable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns features float32 [n, d], logits float32 [n, K] and label ids int64 [n] of val.
+
+    Args:
+      both: from pixels to features and logits, in inference mode.
+    """
+    answers = [(*both(pixels), labels) for pixels, labels in self._validation]
     self._validation.close()
-    logits, labels = (
+    features, logits, labels = (
       np.concatenate([np.asarray(one) for one in part]) for part in zip(*answers, strict=True)
     )
-    return logits, labels.argmax(axis=1)
+    return features, logits, labels.argmax(axis=1)
 
   def run(
     self,

@@ -15,13 +15,14 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tensorflow.python.framework import config as tf_config
 
-from models import backbones, classifier, export, pretrained, records
+from models import backbones, classifier, export, known_images, pretrained, records
 from models.decision import Decision
 from models.training import (
   calibration,
   checkpoints,
   diagnosis,
   energy,
+  familiarity,
   optimizers,
   pixel_statistics,
   precision,
@@ -41,6 +42,8 @@ RECORD_FILE = 'training.json'
 PREVIEW_FILE = 'augmentation.png'
 RATES_FILE = 'rates'
 CHECKPOINTS = 'checkpoints'
+# A trace of the network takes as long as so many batches without one, or longer.
+_WORTH_A_TRACE = 100
 # Named in the notes about what precedes the stages.
 _BEFORE = 'checks'
 
@@ -74,6 +77,7 @@ def run_fn(fn_args) -> None:
     data.transform_layer,
     config,
     data.labels,
+    trained.known,
     pathlib.Path(fn_args.serving_model_dir),
     given.get('run_id', ''),
     trained.decision,
@@ -98,11 +102,19 @@ def fingerprint(config: Config, given: Mapping[str, Any], data: TrainingData) ->
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-  """A trained model under float32, the record of its training, and what was tuned on val."""
+  """A trained model under float32, the record of its training, and what its export says more.
+
+  Attributes:
+    model: from pixels to logits.
+    record: what training.json holds.
+    decision: tuned on val.
+    known: its features on train.
+  """
 
   model: keras.Model
   record: dict
   decision: Decision
+  known: known_images.KnownImages
 
 
 def train(
@@ -123,7 +135,7 @@ def train(
       last. By default they are kept in run_folder.
 
   Returns:
-    The model under float32, the record that training.json holds, and the decision.
+    The model under float32, and what belongs to it.
 
   Raises:
     TrainingError: the data cannot train this network, the loss is not finite, or a
@@ -144,7 +156,7 @@ def train(
     'resumed_from': None if resumed is None else resumed.path.name,
   }
   (run_folder / RECORD_FILE).write_text(json.dumps(record, indent=2) + '\n', encoding='utf-8')
-  return Trained(trained.model, record, trained.decision)
+  return dataclasses.replace(trained, record=record)
 
 
 def _used_before(resumed: checkpoints.Checkpoint | None) -> dict[str, float]:
@@ -230,8 +242,31 @@ def _train(
     model = classifier.rebuild_in_float32(
       model, config.model, config.image, classes, mean, variance
     )
-  tuned = calibration.tune(config.decision, *loop.answer_validation(model), data.labels)
-  return Trained(model, record | {'decision': dataclasses.asdict(tuned)}, tuned.decision)
+  known, tuned = _tune(model, loop, config, data)
+  return Trained(model, record | {'decision': dataclasses.asdict(tuned)}, tuned.decision, known)
+
+
+def _tune(
+  model: keras.Model, loop: Loop, config: Config, data: TrainingData
+) -> tuple[known_images.KnownImages, calibration.Tuned]:
+  """Goes through train and val once more, with the weights that are exported."""
+  network = classifier.to_features_and_logits(model)
+
+  def both(pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return network(pixels, training=False)
+
+  if data.train.steps(config.train.batch_size) > _WORTH_A_TRACE:
+    pixels = tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)
+    both = tf.function(both, input_signature=[pixels], autograph=False)
+  known = familiarity.fit(
+    lambda pixels: both(pixels)[0],
+    loop.plain_batches(),
+    len(data.labels),
+    network.output_shape[0][-1],
+  )
+  features, logits, label_ids = loop.answer_validation(both)
+  scores = known_images.Distance(known)(tf.constant(features)).numpy()
+  return known, calibration.tune(config.decision, logits, label_ids, scores, data.labels)
 
 
 def _draw(loop: Loop, config: Config, data: TrainingData, run_folder: pathlib.Path) -> None:

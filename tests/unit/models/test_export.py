@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from models import classifier, decision, decoder, export
+from models import classifier, decision, decoder, export, known_images
 from schemas import features, signatures, weights_hash
 from schemas.config import Config
 from schemas.errors import ExportError
@@ -34,7 +34,7 @@ json.dump(answers, open(out, "w"))
 
 
 # Thresholds that flag some answers and not others.
-DECISION = decision.Decision(2.0, (0.0, 1.0, 0.0))
+DECISION = decision.Decision(2.0, (0.0, 1.0, 0.0), 3.0)
 
 
 @pytest.fixture(scope='module')
@@ -45,6 +45,16 @@ def config() -> Config:
       'image': {'height': 32, 'width': 32},
       'model': {'backbone': 'efficientnet_tiny'},
     }
+  )
+
+
+def known(model) -> known_images.KnownImages:
+  """Three classes of features of the model's number, drawn by chance."""
+  width = model.get_layer('features').output.shape[-1]
+  draw = np.random.default_rng(0)
+  axes, _ = np.linalg.qr(draw.normal(size=(width, 2)))
+  return known_images.KnownImages(
+    draw.normal(0.1, 0.1, (3, width)), axes, np.array([0.3, 0.2]), np.array(0.1)
   )
 
 
@@ -59,6 +69,7 @@ def exported(config, training_data, tmp_path_factory):
     training_data.transform_layer,
     config,
     training_data.labels,
+    known(model),
     folder,
     'run-1',
     DECISION,
@@ -142,6 +153,31 @@ def test_an_answer_below_the_threshold_of_its_class_is_flagged(answers):
   assert answered['low_confidence'] == [class_id == 1 for class_id in answered['class_id']]
 
 
+def test_the_score_is_the_distance_of_the_pooled_features(answers, exported, config, images):
+  import scipy.spatial
+  import tensorflow as tf
+
+  model, _ = exported
+  pixels = decoder.decode_batch(tf.constant([image for image, _ in images['val']]), config.image)
+  # The layers one by one, without the part of the network that the export makes of them.
+  pooled = np.asarray(model.get_layer('backbone')(pixels, training=False)).mean(axis=(1, 2))
+  means, axes, deviations, rest = known(model)
+  covariance = (axes * (deviations**2 - rest**2)) @ axes.T + rest**2 * np.eye(len(axes))
+  distances = scipy.spatial.distance.cdist(
+    pooled, means, 'mahalanobis', VI=np.linalg.inv(covariance)
+  )
+  expected = distances.min(axis=1) ** 2 / len(axes)
+  answered = answers['serving_default']
+  np.testing.assert_allclose(answered['ood_score'], expected, rtol=1e-3)
+  assert answered['foreign'] == [score > DECISION.ood_limit for score in answered['ood_score']]
+  assert answers['serving_examples']['foreign'] == answered['foreign']
+
+
+def test_every_signature_that_answers_has_every_output(answers):
+  for name in ('serving_default', 'serving_examples'):
+    assert sorted(answers[name]) == sorted(signatures.OUTPUTS)
+
+
 def test_labels_and_label_ids_agree_with_the_vocabulary(answers, images, training_data):
   ids = answers['transform_features'][features.LABEL_ID]
   assert [training_data.labels[i] for i in ids] == [label for _, label in images['val']]
@@ -170,7 +206,9 @@ def test_each_variable_is_stored_once(exported):
   stored = sum(
     int(np.prod(shape)) for name, shape in shapes.items() if not name.startswith('_CHECKPOINTABLE')
   )
-  assert 0.9 * model.count_params() < stored <= model.count_params()
+  more = sum(part.size for part in known(model))
+  # With those of train, whose bytes are part of the weights hash so.
+  assert 0.9 * model.count_params() < stored - more <= model.count_params()
 
 
 def test_the_weights_hash_changes_with_a_byte(exported, tmp_path):
@@ -206,6 +244,7 @@ def test_equal_weights_have_one_hash_in_whatever_order_tensorflow_finds_them(
       training_data.transform_layer,
       config,
       training_data.labels,
+      known(twin),
       tmp_path / copy,
     )
     assert weights_hash.weights_sha256(tmp_path / copy) == weights_hash.weights_sha256(folder)

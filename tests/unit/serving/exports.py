@@ -17,7 +17,8 @@ from schemas.weights_hash import weights_sha256
 SIDE = 8
 IMAGE = ImageConfig(height=SIDE, width=SIDE)
 LABELS = ('blue', 'green', 'red')
-PLAIN = decision.Decision.plain(len(LABELS))
+# Of the class probabilities nothing is changed; what is not sure is foreign.
+PLAIN = decision.Decision(1.0, (0.0,) * len(LABELS), 0.6)
 
 
 def picture(seed: int, width: int = 23, height: int = 14) -> Image.Image:
@@ -62,7 +63,8 @@ def write_image_model(path: pathlib.Path, seed: int = 0, without: str = '') -> p
 
   def answer(image_bytes):
     probabilities = model(decoder.decode_batch(image_bytes, IMAGE), training=False)
-    return decision.answer(PLAIN, tf.math.log(probabilities), list(LABELS))
+    brightest = tf.reduce_max(probabilities, axis=-1)
+    return decision.answer(PLAIN, tf.math.log(probabilities), 1 - brightest, list(LABELS))
 
   def parse(examples):
     return tf.io.parse_example(

@@ -355,6 +355,10 @@ def test_the_client_gives_one_answer_a_file(server, tmp_path, image_model):
   assert first.probabilities == pytest.approx(expected.tolist(), abs=1e-5)
   assert first.label == exports.LABELS[first.class_id] == exports.LABELS[int(expected.argmax())]
   assert first.probability == max(first.probabilities)
+  assert first.low_confidence is False
+  # exports.py calls foreign what is not sure.
+  assert first.ood_score == pytest.approx(1 - expected.max(), abs=1e-5)
+  assert first.foreign is bool(1 - expected.max() > 0.6)
   assert (first.model_version, first.model_sha256) == ('7', weights_sha256(image_model))
   assert second.path == tmp_path / 'b.jpg'
 

@@ -40,6 +40,11 @@ def test_the_log_loss_is_that_of_scikit_learn():
   assert calibration.log_loss(logits, truth, 1.7) == pytest.approx(expected, abs=1e-9)
 
 
+def tune(config: DecisionConfig, logits, truth, labels) -> calibration.Tuned:
+  scores = np.arange(1.0, len(truth) + 1)
+  return calibration.tune(config, logits, truth, scores, labels)
+
+
 def asks(**values) -> DecisionConfig:
   return DecisionConfig(**{'accepted_accuracy': 0.9, 'least_threshold': 0.0, **values})
 
@@ -84,7 +89,7 @@ def two_classes():
 
 def test_a_class_that_is_often_wrong_has_a_higher_threshold():
   logits, truth = two_classes()
-  tuned = calibration.tune(asks(calibrate=False), logits, truth, ['easy', 'hard'])
+  tuned = tune(asks(calibrate=False), logits, truth, ['easy', 'hard'])
   easy, hard = tuned.decision.thresholds
   assert tuned.own == ('easy', 'hard')
   assert easy == 0.0
@@ -96,7 +101,7 @@ def test_a_class_that_is_often_wrong_has_a_higher_threshold():
 
 def test_a_class_of_few_answers_takes_the_threshold_of_all():
   logits, truth = two_classes()
-  tuned = calibration.tune(asks(class_images=41), logits, truth, ['easy', 'hard'])
+  tuned = tune(asks(class_images=41), logits, truth, ['easy', 'hard'])
   assert tuned.own == ()
   assert tuned.decision.thresholds == (tuned.review_threshold,) * 2
 
@@ -105,9 +110,7 @@ def test_a_threshold_of_ones_own_is_taken_as_it_is_and_changes_who_is_flagged():
   logits, truth = two_classes()
   flagged = []
   for review in (0.0, 0.7, 0.9, 1.0):
-    tuned = calibration.tune(
-      asks(calibrate=False, review_threshold=review), logits, truth, ['easy', 'hard']
-    )
+    tuned = tune(asks(calibrate=False, review_threshold=review), logits, truth, ['easy', 'hard'])
     assert tuned.decision.thresholds == (review, review)
     flagged.append(tuned.flagged)
   assert flagged[0] == 0 and flagged[-1] == 1 and sorted(set(flagged)) == flagged
@@ -115,8 +118,14 @@ def test_a_threshold_of_ones_own_is_taken_as_it_is_and_changes_who_is_flagged():
 
 def test_a_temperature_lowers_the_log_loss_and_is_left_alone_where_it_is_not_wanted():
   logits, truth = drawn(2.5, 2000)
-  tuned = calibration.tune(asks(), logits, truth, list('abcd'))
+  tuned = tune(asks(), logits, truth, list('abcd'))
   assert tuned.log_loss[1] < tuned.log_loss[0]
-  assert (
-    calibration.tune(asks(calibrate=False), logits, truth, list('abcd')).decision.temperature == 1
-  )
+  assert tune(asks(calibrate=False), logits, truth, list('abcd')).decision.temperature == 1
+
+
+def test_the_limit_of_what_is_foreign_is_that_of_the_share_that_is_asked_for():
+  logits, truth = two_classes()
+  for share, expected in ((0.01, 80), (0.1, 73)):
+    found = tune(asks(foreign_share=share), logits, truth, ['easy', 'hard']).decision.ood_limit
+    # Of 80 scores, 1 to 80: the one that 0.9 of 81 do not exceed is 73.
+    assert expected < found < expected + 1

@@ -68,6 +68,30 @@ def test_training_from_scratch_learns_and_records_why(scratch):
   assert sorted(record['labels']) == ['blue', 'green', 'red']
 
 
+def test_what_is_foreign_is_fitted_on_train_as_it_is_without_augmentation(
+  scratch, training_data, images
+):
+  import tensorflow as tf
+
+  from models import decoder, known_images
+
+  trained, _ = scratch
+
+  def features(split: str) -> tf.Tensor:
+    encoded = tf.constant([image for image, _ in images[split]])
+    pixels = decoder.decode_batch(encoded, config().image)
+    return tf.reduce_mean(trained.model.get_layer('backbone')(pixels, training=False), axis=(1, 2))
+
+  labels = np.array([label for _, label in images['train']])
+  of_train = features('train').numpy()
+  means = [of_train[labels == label].mean(axis=0) for label in training_data.labels]
+  np.testing.assert_allclose(trained.known.means, means, rtol=1e-4, atol=1e-5)
+  # 12 images of val are too few for one in fifty: the limit is just above the highest.
+  scores = known_images.Distance(trained.known)(features('val')).numpy()
+  assert trained.decision.ood_limit == pytest.approx(scores.max(), rel=1e-3)
+  assert trained.decision.ood_limit > scores.max()
+
+
 def test_the_curves_hold_a_row_an_epoch_and_the_scheduled_rate(scratch):
   trained, folder = scratch
   rows = list(csv.DictReader(open(folder / 'curves.csv')))
@@ -215,7 +239,7 @@ def test_loaded_weights_keep_the_normalisation_of_the_new_data(scratch):
   np.testing.assert_allclose(np.ravel(layer.variance), VARIANCE)
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_others(training_data, tmp_path):
+def test_the_same_seed_gives_the_same_export_and_another_another(training_data, tmp_path):
   """Through shuffling, augmentation, dropout and stochastic depth."""
 
   def weights(seed, folder):
@@ -224,7 +248,8 @@ def test_the_same_seed_gives_the_same_weights_and_another_others(training_data, 
       update={'model': settings.model.model_copy(update={'drop_connect': 0.2})}
     )
     trained = training.train(settings, training_data, 'none', tmp_path / folder)
-    return [value.tobytes() for value in trained.model.get_weights()]
+    parts = [*trained.model.get_weights(), *trained.known]
+    return [value.tobytes() for value in parts], trained.decision
 
   one, two, other = weights(1, 'one'), weights(1, 'two'), weights(2, 'other')
   assert one == two
