@@ -227,6 +227,7 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
     ),
   )
   nodes += [serving_validator, publisher]
+  analysis = None
   if config.analysis.run:
     analysis = Analysis(
       dataset=dataset,
@@ -238,13 +239,14 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
       settings=config.analysis,
       code_fingerprint=fingerprint('components.analysis', 'components.evaluator.metrics', 'models'),
     )
-    # It gates nothing: what can be published does not wait for it.
-    analysis.add_upstream_node(publisher)
     nodes.append(analysis)
   if through:
     nodes = nodes[: [node.id for node in nodes].index(through) + 1]
   if floors is not None and floors in nodes:
     floors.add_upstream_node(data_gate)
+  # It gates nothing: what can be published does not wait for it.
+  if analysis is not None and analysis in nodes:
+    analysis.add_upstream_node(publisher)
   # A person can look at the page before anything was learnt from the data.
   for learning in (tuner, trainer):
     if learning is not None and learning in nodes:

@@ -1,10 +1,10 @@
 """Asking a model about encoded pictures: the export's serving_default, or what stands for it."""
 
 import dataclasses
-import pathlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import tensorflow as tf
 
 from schemas import signatures
 
@@ -30,14 +30,14 @@ class Answers:
 Ask = Callable[[Sequence[bytes]], Answers]
 
 
-def of_export(export: pathlib.Path) -> Ask:
+def of_model(loaded) -> Ask:
   """Returns what asks the signature serving_default of a SavedModel.
 
   Its batch dimension is open: TensorFlow traces nothing anew for a last, smaller batch.
-  """
-  import tensorflow as tf
 
-  loaded = tf.saved_model.load(str(export))
+  Args:
+    loaded: what tf.saved_model.load returned.
+  """
 
   def ask(pictures: Sequence[bytes]) -> Answers:
     parts = []

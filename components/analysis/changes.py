@@ -64,7 +64,7 @@ class Change:
 
 def robustness() -> list[Change]:
   """Returns seven kinds at five severities each, kind by kind."""
-  kinds: list[tuple[str, tuple, Callable, Callable]] = [
+  kinds: list[tuple[str, tuple, str, Callable]] = [
     ('blur', _BLUR, "sigma {:g} pixels of the network's input", _encoded(blur)),
     ('noise', _NOISE, 'standard deviation {:.0%} of the range', _encoded(noise)),
     ('brightness', _BRIGHTNESS, '{:.0%} of the range up or down', _encoded(brightness)),

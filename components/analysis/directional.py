@@ -61,7 +61,7 @@ def fades(unchanged: np.ndarray, pictures: Sequence[np.ndarray], ask: Ask) -> di
   shares = ', '.join(f'{share:.0%}' for share in _FADING)
   return {
     'check': 'the mean top probability falls as pictures are blurred away to their mean colour',
-    'holds': means[-1] < means[0] and rises <= _TOLERANCE,
+    'holds': means[0] - means[-1] > _TOLERANCE and rises <= _TOLERANCE,
     'found': f'{means[0]:.3f} unchanged; '
     f'{", ".join(f"{mean:.3f}" for mean in means[1:-1])} at a sigma of {shares} of the side; '
     f'{means[-1]:.3f} of the mean colour alone ({len(pictures)} images)',

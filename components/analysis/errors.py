@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -62,7 +63,7 @@ def confused(predicted: Predicted, labels: list[str]) -> list[dict]:
   for place in predicted.wrong():
     pair = (predicted.label[place], labels[predicted.class_id[place]])
     pairs.setdefault(pair, []).append(predicted.image_id[place])
-  rows = [
+  rows: list[dict[str, Any]] = [
     {
       'label': label,
       'predicted': answer,

@@ -27,19 +27,22 @@ class Network:
     config: that it was trained with.
     labels: K names by id.
     temperature: that its logits are divided by.
+    decode: from encoded pictures, string [N], to what the network sees of them, float32
+      [N, H, W, 3].
   """
 
   classifier: keras.Model
   config: Config
   labels: list[str]
   temperature: float
+  decode: Callable[[tf.Tensor], tf.Tensor]
 
   def pixels(self, pictures: list[bytes]) -> tf.Tensor:
     """Returns float32 [N, H, W, 3], what the network sees of encoded pictures."""
-    return decoder.decode_batch(tf.constant(pictures, tf.string), self.config.image)
+    return self.decode(tf.constant(pictures, tf.string))
 
 
-def rebuild(export: pathlib.Path, run_folder: pathlib.Path) -> Network:
+def rebuild(export: pathlib.Path, loaded, run_folder: pathlib.Path) -> Network:
   """Builds the network that an export holds.
 
   Architecture and head come from the export, the backbone with its pixel statistics from
@@ -48,6 +51,7 @@ def rebuild(export: pathlib.Path, run_folder: pathlib.Path) -> Network:
 
   Args:
     export: with its identity.
+    loaded: the same, as tf.saved_model.load returned it.
     run_folder: of the training, with backbone.weights.h5.
 
   Raises:
@@ -64,15 +68,19 @@ def rebuild(export: pathlib.Path, run_folder: pathlib.Path) -> Network:
     raise WeightsError(
       f'{path}: expected the weights of {backbones.name_of(config.model)}. Received: {error}'
     ) from error
-  # Its functions hold their variables weakly: it is kept until they are read.
-  loaded = tf.saved_model.load(str(export))
   signature = loaded.signatures[signatures.SERVING_DEFAULT]
   stored = {variable.name.split(':')[0]: variable for variable in signature.variables}
   for layer in model.layers:
     if layer.name not in ('backbone', 'dropout'):
       for weight in layer.weights:
         _assign(weight, stored, export)
-  return Network(model, config, labels, Decision.read(identity).temperature)
+  # As a graph: picture by picture in Python it takes longer than the network does.
+  decode = tf.function(
+    lambda pictures: decoder.decode_batch(pictures, config.image),
+    input_signature=[tf.TensorSpec([None], tf.string)],
+    autograph=False,
+  )
+  return Network(model, config, labels, Decision.read(identity).temperature, decode)
 
 
 def check(network: Network, pictures: list[bytes], ask: Ask) -> None:

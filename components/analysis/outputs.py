@@ -20,26 +20,18 @@ def activation(image_id: str) -> str:
 
 
 def in_words(found: Mapping[str, Any]) -> list[str]:
-  """Returns analysis.json in a few lines: accuracies, flips, and expectations that do not hold."""
-  lines = []
-  middle = [row for row in found['robustness'] if row['severity'] == _MIDDLE]
-  if middle:
-    shown = ', '.join(f'{row["change"]} {row["accuracy"]["value"]:.2f}' for row in middle)
-    unchanged = found['robustness'][0]['accuracy']
-    lines.append(
-      f'accuracy {unchanged["value"]:.2f} on {unchanged["n"]} images; changed at severity '
-      f'{_MIDDLE} of 5: {shown}'
-    )
-  flips = [row['flipped'] for row in found['harmless'] if row['flipped']['n']]
-  if flips:
-    share = sum(one['value'] * one['n'] for one in flips) / sum(one['n'] for one in flips)
-    worst = max(found['harmless'], key=lambda row: row['flipped']['value'] or 0)
-    lines.append(
-      f'{share:.1%} of the answers flip by harmless changes; most by: {worst["change"]}, '
-      f'{worst["flipped"]["value"]:.1%}'
-    )
-  return lines + [
-    f'not as expected: {check["check"]}; {check["found"]}'
-    for check in found['directional']
-    if not check['holds']
+  """Returns analysis.json in a few lines: accuracies and flips, then what does not hold.
+
+  The accuracies are at severity 3 of 5. The share of flips is over all harmless changes.
+  """
+  middle = [
+    f'{row["change"]} {_MIDDLE}: {row["accuracy"]["value"]:.2f}'
+    for row in found['robustness']
+    if row['severity'] == _MIDDLE
+  ]
+  asked = sum(row['flipped']['n'] for row in found['harmless'])
+  flipped = sum(round(row['flipped']['value'] * row['flipped']['n']) for row in found['harmless'])
+  return [
+    f'{", ".join(middle)}; {flipped / asked:.1%} flip by harmless changes',
+    *(f'not as expected: {check["check"]}' for check in found['directional'] if not check['holds']),
   ]

@@ -1,5 +1,6 @@
 """Encoded pictures out of record files, and small ones for a page."""
 
+import functools
 import io
 import pathlib
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -30,8 +31,9 @@ def find(files: Sequence[str], image_ids: Collection[str]) -> Iterator[tuple[str
       return
 
 
+@functools.cache
 def decoding() -> Callable[[bytes], np.ndarray]:
-  """Returns what decodes a picture in its own size, as the model's decoder does."""
+  """Returns what decodes a picture in its own size, as the model's decoder does; traced once."""
   decode = tf.function(decoder.decode, input_signature=[tf.TensorSpec([], tf.string)])
   return lambda encoded: decode(tf.constant(encoded)).numpy()
 

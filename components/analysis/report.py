@@ -64,10 +64,11 @@ def write(inputs: Inputs, settings: AnalysisConfig, output: pathlib.Path) -> Non
   (output / outputs.PICTURES).mkdir()
   identity = weights_hash.read_identity(inputs.export)
   config, labels = Config.model_validate(identity['config']), identity['labels']
-  ask = asking.of_export(inputs.export)
+  loaded = tf.saved_model.load(str(inputs.export))
+  ask = asking.of_model(loaded)
   predicted = errors.read(inputs.predictions)
   found = _asked_again(inputs, settings, predicted, config, labels, ask)
-  rows, notes = _errors(inputs, settings, predicted, labels, ask, output)
+  rows, notes = _errors(inputs, settings, predicted, labels, loaded, output)
   found |= {
     'errors': rows,
     'confused': errors.confused(predicted, labels),
@@ -133,7 +134,7 @@ def _errors(
   settings: AnalysisConfig,
   predicted: errors.Predicted,
   labels: list[str],
-  ask: asking.Ask,
+  loaded,
   output: pathlib.Path,
 ) -> tuple[list[dict], list[str]]:
   """Returns the rows of the surest errors, and what could not be shown and why."""
@@ -162,7 +163,7 @@ def _errors(
     )
   _save(encoded, output)
   try:
-    trained = _trained(inputs, list(encoded.values())[:_CHECKED], ask)
+    trained = _trained(inputs, list(encoded.values())[:_CHECKED], loaded)
   except SightlineError as error:
     return rows, [f'Neither overlays nor nearest training images: {error}']
   seen = trained.pixels([encoded[image_id] for image_id in ids])
@@ -171,9 +172,9 @@ def _errors(
   return rows, notes
 
 
-def _trained(inputs: Inputs, encoded: list[bytes], ask: asking.Ask) -> network.Network:
-  trained = network.rebuild(inputs.export, inputs.run_folder)
-  network.check(trained, encoded, ask)
+def _trained(inputs: Inputs, encoded: list[bytes], loaded) -> network.Network:
+  trained = network.rebuild(inputs.export, loaded, inputs.run_folder)
+  network.check(trained, encoded, asking.of_model(loaded))
   return trained
 
 

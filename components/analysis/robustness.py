@@ -116,9 +116,7 @@ def measure(
       if step.name == 're-encoded as PNG':
         chosen, whole = _as_they_are(batch, ready, whole)
       _ask(collected, number, chosen, step, ask)
-    made = {
-      place: ready[place] for place, pixels in batch if smaller[place].shape != pixels.shape
-    }
+    made = {place: ready[place] for place, pixels in batch if smaller[place].shape != pixels.shape}
     _ask(collected, len(steps), made, _MADE_SMALLER, ask)
   outcomes = [_unchanged(asked)]
   for number, step in enumerate((*steps, _MADE_SMALLER)):
