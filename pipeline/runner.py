@@ -253,8 +253,11 @@ def _launch_all(
       part.cpu_seconds = energy.cpu_seconds() - cpu_began
       run.components[name] = part
       listener.finished(name, part.outcome, part.seconds)
-    if part.outcome == FAILED and name not in GATES_NOTHING:
-      raise RunError(f'{name} could not be started; the reason is in {run.log}')
+    if part.outcome == FAILED and name not in run.failures:
+      why = f'{name} could not be started; the reason is in {run.log}'
+      if name not in GATES_NOTHING:
+        raise RunError(why)
+      run.failures[name] = why
 
 
 def _launch(compiled, deployment, node) -> tuple[str, int | None]:

@@ -58,7 +58,7 @@ def cut(classifier: keras.Model) -> Parts | None:
   layer = _last_passage(body)
   if layer is None:
     return None
-  both = keras.Model(body.inputs, [layer.output, body.outputs[0]])
+  both = keras.Model(body.inputs[0], [layer.output, body.outputs[0]])
 
   def maps(pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     found, features = both(before(pixels), training=False)
@@ -140,7 +140,7 @@ def _body(backbone: keras.Model) -> tuple[Callable, keras.Model]:
   if not isinstance(last, keras.Model):
     return lambda pixels: pixels, backbone
   (tensor,) = last._inbound_nodes[-1].input_tensors
-  before = keras.Model(backbone.inputs, tensor)
+  before = keras.Model(backbone.inputs[0], tensor)
   return lambda pixels: before(pixels, training=False), last
 
 
