@@ -38,6 +38,29 @@ def test_the_heat_is_that_of_the_formula(tiny):
   np.testing.assert_allclose(heat, expected, atol=1e-6)
 
 
+def test_the_weight_of_a_map_is_the_mean_of_its_slopes():
+  draw = np.random.default_rng(0)
+  # One cell that sees all of the map: the slope by cell i, j of map k is sum_d W L.
+  last, logits = draw.normal(size=(8, 9, 3, 5)), draw.normal(size=(5, 2))
+  inputs = keras.Input((8, 9, 3))
+  x = keras.layers.Conv2D(3, 1, use_bias=False, name='map')(inputs)
+  backbone = keras.Model(inputs, keras.layers.Conv2D(5, (8, 9), name='last')(x), name='backbone')
+  model = with_head(backbone, 2)
+  backbone.get_layer('map').set_weights([np.eye(3)[None, None]])
+  backbone.get_layer('last').set_weights([last, np.zeros(5)])
+  model.get_layer('logits').set_weights([logits, np.zeros(2)])
+  pixels = draw.uniform(0, 1, (2, 8, 9, 3)).astype(np.float32)
+  chosen = np.array([1, 0])
+  weights = np.einsum('ijkd,dn->nk', last, logits[:, chosen]) / 72
+  expected = np.maximum(0, np.einsum('nijk,nk->nij', pixels, weights))
+  assert expected.max() > 0
+  parts = activation.cut(model)
+  assert parts.layer == 'map'
+  largest = expected.max((1, 2), keepdims=True)
+  expected = np.divide(expected, largest, out=np.zeros_like(expected), where=largest > 0)
+  np.testing.assert_allclose(activation.heat(parts, pixels, chosen), expected, atol=1e-4)
+
+
 def test_a_frozen_network_has_heat_too_and_one_that_speaks_against_has_none(tiny):
   tiny.trainable = False
   pixels = np.zeros((1, 8, 9, 3), np.float32)
@@ -63,11 +86,11 @@ def around():
   return keras.Model(inputs, x, name='backbone')
 
 
-def with_head(backbone):
+def with_head(backbone, classes=3):
   inputs = keras.Input(backbone.input_shape[1:])
   x = keras.layers.GlobalAveragePooling2D(name='features')(backbone(inputs))
   x = keras.layers.Dropout(0.5, name='dropout')(x)
-  return keras.Model(inputs, keras.layers.Dense(3, name='logits')(x))
+  return keras.Model(inputs, keras.layers.Dense(classes, name='logits')(x))
 
 
 def test_of_a_network_that_ends_small_the_last_passage_is_drawn(around):
