@@ -37,6 +37,7 @@ OTHER_HALF = (
   'FirstPredictions',
   'ServingValidator',
   'Publisher',
+  'Analysis',
   'ProductionEvaluator',
 )
 GOALS = 'goals: at most 4 times the floor; memory within 20 %; time an image within 15 %'

@@ -7,7 +7,15 @@ imported when first asked for: `import components` alone loads no TFX.
 
 import importlib
 
-_ARTIFACTS = ('Audit', 'Dataset', 'Floors', 'GateReport', 'Predictions', 'Quarantine')
+_ARTIFACTS = (
+  'Analysis',
+  'Audit',
+  'Dataset',
+  'Floors',
+  'GateReport',
+  'Predictions',
+  'Quarantine',
+)
 
 
 def __getattr__(name: str):

@@ -48,3 +48,9 @@ class Floors(Artifact):
   """What simple models answer on test: floors.parquet (a row an image), and floors.json."""
 
   TYPE_NAME = 'components.Floors'
+
+
+class Analysis(Artifact):
+  """Why a model answers as it does: analysis.json, and the pictures that it names in pictures/."""
+
+  TYPE_NAME = 'components.Analysis'

@@ -23,9 +23,13 @@ def reading(uri: str) -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def writing(uri: str) -> Iterator[pathlib.Path]:
-  """Yields an empty folder whose files come to `uri` when all went well."""
+  """Yields an empty folder whose files and subfolders come to `uri` when all went well."""
   with tempfile.TemporaryDirectory() as folder:
     yield pathlib.Path(folder)
     fileio.makedirs(uri)
-    for path in pathlib.Path(folder).iterdir():
-      fileio.copy(str(path), os.path.join(uri, path.name), overwrite=True)
+    for path in sorted(pathlib.Path(folder).rglob('*')):
+      to = os.path.join(uri, path.relative_to(folder).as_posix())
+      if path.is_dir():
+        fileio.makedirs(to)
+      else:
+        fileio.copy(str(path), to, overwrite=True)

@@ -20,6 +20,7 @@ from tfx.types import standard_artifacts
 from tfx.types.channel import BaseChannel, Channel
 
 import components
+from components.analysis.component import Analysis
 from components.audit.component import Audit
 from components.data_gate.component import DataGate
 from components.evaluator.component import Evaluator
@@ -228,10 +229,26 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
     ),
   )
   nodes += [serving_validator, publisher]
+  analysis = None
+  if config.analysis.run:
+    analysis = Analysis(
+      dataset=dataset,
+      audit=audit.outputs['audit'],
+      examples=examples,
+      model=model,
+      model_run=trainer.outputs['model_run'],
+      predictions=predictions,
+      settings=config.analysis,
+      code_fingerprint=fingerprint('components.analysis', 'components.evaluator.metrics', 'models'),
+    )
+    nodes.append(analysis)
   if through:
     nodes = nodes[: [node.id for node in nodes].index(through) + 1]
   if floors is not None and floors in nodes:
     floors.add_upstream_node(data_gate)
+  # It gates nothing: what can be published does not wait for it.
+  if analysis is not None and analysis in nodes:
+    analysis.add_upstream_node(publisher)
   # A person can look at the page before anything was learnt from the data.
   for learning in (tuner, trainer):
     if learning is not None and learning in nodes:

@@ -27,6 +27,9 @@ DONE = 'done'
 CACHED = 'cached'
 FAILED = 'failed'
 
+# It explains what is decided without it: a run goes on, and ends well, where it fails.
+GATES_NOTHING = frozenset({'Analysis'})
+
 _log = logging.getLogger(__name__)
 
 
@@ -67,6 +70,7 @@ class Run:
     log: everything that the libraries printed.
     components: by id, in the order in which they ran.
     error: why it ended early, in words; None where it did not.
+    failures: why each component failed that gates nothing, by its id.
     goal: what it is for, in a person's words; empty where nobody said.
     provenance: see provenance.collect; empty where it was not collected.
     cpu_seconds: of all components and what is between them.
@@ -81,6 +85,7 @@ class Run:
   components: dict[str, ComponentRun] = dataclasses.field(default_factory=dict)
   seconds: float = 0.0
   error: str | None = None
+  failures: dict[str, str] = dataclasses.field(default_factory=dict)
   interrupted: bool = False
   goal: str = ''
   provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -171,7 +176,7 @@ def execute(compiled: Callable, run: Run, listener: Listener) -> None:
     raise
   except Exception as error:
     _log.exception('the run failed')
-    run.error = f'{type(error).__name__}: {_first_line(error)} (traceback in {run.log})'
+    run.error = _defect(error, run)
     raise
   finally:
     run.seconds, run.cpu_seconds = meter.seconds, meter.cpu_seconds
@@ -237,13 +242,22 @@ def _launch_all(
     began, cpu_began = time.monotonic(), energy.cpu_seconds()
     try:
       part.outcome, part.execution_id = _launch(compiled, deployment, node)
+    except Exception as error:
+      raise_what_was_lost()
+      if name not in GATES_NOTHING:
+        raise
+      _log.exception('%s failed; it gates nothing', name)
+      run.failures[name] = str(error) if isinstance(error, SightlineError) else _defect(error, run)
     finally:
       part.seconds = time.monotonic() - began
       part.cpu_seconds = energy.cpu_seconds() - cpu_began
       run.components[name] = part
       listener.finished(name, part.outcome, part.seconds)
-    if part.outcome == FAILED:
-      raise RunError(f'{name} could not be started; the reason is in {run.log}')
+    if part.outcome == FAILED and name not in run.failures:
+      why = f'{name} could not be started; the reason is in {run.log}'
+      if name not in GATES_NOTHING:
+        raise RunError(why)
+      run.failures[name] = why
 
 
 def _launch(compiled, deployment, node) -> tuple[str, int | None]:
@@ -285,6 +299,10 @@ def _quiet_libraries() -> None:
   absl_logging.use_absl_handler()
   # It prints a second copy of each line to stderr, which is the same file.
   logging.getLogger().removeHandler(absl_logging.get_absl_handler())
+
+
+def _defect(error: BaseException, run: Run) -> str:
+  return f'{type(error).__name__}: {_first_line(error)} (traceback in {run.log})'
 
 
 def _first_line(error: BaseException) -> str:

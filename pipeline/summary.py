@@ -9,6 +9,7 @@ import os
 import pathlib
 from typing import Any
 
+from components.analysis import outputs as analysis_outputs
 from components.audit import outputs
 from components.image_example_gen import quarantine, spans
 from components.serving_validator.gate import Gate
@@ -86,6 +87,8 @@ def collect(config: Config, run: runner.Run) -> dict[str, Any]:
     'backbone_weights': _backbone_weights(artifacts),
     'dataset': dataset or None,
     'audit': audit,
+    'analysis': _analysis_summary(artifacts),
+    'failures': run.failures,
     'card': config.data.card.model_dump(exclude={'required'}),
     'components': {
       name: {
@@ -211,6 +214,7 @@ def in_words(summary: dict[str, Any]) -> list[str]:
     lines.append(
       f'audit      {outputs.in_words(summary["audit"])}; the page: {summary["paths"]["audit"]}'
     )
+  lines += _analysis(summary)
   lines += _energy(summary.get('energy'))
   if summary['answer_error']:
     lines.append(f'{NO_ANSWER}  {summary["answer_error"]}')
@@ -262,6 +266,18 @@ def _calibration(found: dict | None) -> list[str]:
     f'the temperature of {found["temperature"]:.2f}',
     f'review     {flagged["value"]:.1%} of the test images are flagged low_confidence{rest}',
   ]
+
+
+def _analysis(summary: dict[str, Any]) -> list[str]:
+  lines = [
+    f'{name} failed, and gates nothing: {why}' for name, why in summary.get('failures', {}).items()
+  ]
+  found = summary.get('analysis')
+  if found:
+    first, *more = found['words']
+    lines += [f'robust     {first}', *(f'           {line}' for line in more)]
+    lines.append(f'analysis   {found["path"]}')
+  return lines
 
 
 def _energy(energy: dict | None) -> list[str]:
@@ -379,6 +395,18 @@ def _model(model, training: dict, gates: dict) -> dict | None:
     'stages': training.get('stages'),
     'best_val_accuracy': training.get('best_val_accuracy'),
     'diagnosis': training.get('diagnosis'),
+  }
+
+
+def _analysis_summary(artifacts: dict) -> dict | None:
+  found = _json(artifacts, 'Analysis', 'analysis', analysis_outputs.FILE)
+  if found is None:
+    return None
+  return {
+    'path': _file(artifacts, 'Analysis', 'analysis', analysis_outputs.FILE),
+    'images': found['images'],
+    'words': analysis_outputs.in_words(found),
+    'directional': found['directional'],
   }
 
 

@@ -437,6 +437,19 @@ class ServingValidatorConfig(Node):
   )
 
 
+class AnalysisConfig(Node):
+  """What is found out about a model after its evaluation; it gates nothing."""
+
+  run: bool = Field(
+    True, description='ask about test images again, changed, and show errors with what was seen'
+  )
+  images: Annotated[int, Field(ge=1)] = Field(
+    200, description='test images that are changed, at most; each is asked about some 40 times'
+  )
+  errors: Annotated[int, Field(ge=0)] = Field(24, description='of the surest errors, at most')
+  seed: int = Field(0, description='of the images that are drawn, of noise and directions')
+
+
 class TunerConfig(Node):
   """A search over train and val before the training; test is not within its reach."""
 
@@ -479,6 +492,7 @@ class Config(Node):
   floors: FloorsConfig = FloorsConfig()
   evaluate: EvaluateConfig = EvaluateConfig()
   serving_validator: ServingValidatorConfig = ServingValidatorConfig()
+  analysis: AnalysisConfig = AnalysisConfig()
   publish: PublishConfig = PublishConfig()
   run: RunConfig = RunConfig()
 

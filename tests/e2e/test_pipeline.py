@@ -70,6 +70,16 @@ def test_the_summary_gives_accuracy_with_n_and_interval(first):
   assert 'accuracy' in first.output and '95 % interval' in first.output
 
 
+def test_the_model_was_asked_again_about_changed_images(first):
+  analysis = first.summary['analysis']
+  assert analysis['images'] == 12 and first.summary['failures'] == {}
+  found = json.loads(pathlib.Path(analysis['path']).read_text(encoding='utf-8'))
+  assert len(found['robustness']) == 7 * 6 and len(found['directional']) == 4
+  (png,) = (row for row in found['harmless'] if row['change'] == 're-encoded as PNG')
+  assert png['flipped']['value'] == 0 and png['flipped']['n'] == 12
+  assert f'robust     {analysis["words"][0]}' in first.output.replace('\n', ' ')
+
+
 def test_figures_agree_with_scikit_learn_on_the_stored_predictions(first):
   evaluation = pathlib.Path(first.summary['paths']['evaluation'])
   predictions = next(evaluation.parents[1].glob('predictions/*/predictions.parquet'))

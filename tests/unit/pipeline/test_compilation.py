@@ -64,6 +64,7 @@ def test_every_component_is_in_the_file(compiled):
       'Evaluator',
       'ServingValidator',
       'Publisher',
+      'Analysis',
     } <= set(row.tasks)
     assert row.path.is_file()
     assert list(row.path.parent.glob('.compile-*')) == []

@@ -63,3 +63,28 @@ def test_the_trainer_knows_how_an_answer_is_to_be_decided(tmp_path):
   (trainer,) = (node for node in made.components if node.id == 'Trainer')
   config = json.loads(json.loads(trainer.exec_properties['custom_config'])['config'])
   assert config['decision']['review_threshold'] == 0.9
+
+
+@pytest.mark.parametrize('engine', ['local', 'kubeflow'])
+def test_what_is_published_does_not_wait_for_the_analysis(tmp_path, engine):
+  (tmp_path / 'labels.csv').write_text('filename,label\n')
+
+  def nodes(through=None, **analysis):
+    tree = {
+      'name': 'x',
+      'data': {'root': str(tmp_path)},
+      'run': {'engine': engine},
+      'analysis': analysis,
+    }
+    config = loader.build_config(tree, 'test', working_directory=tmp_path)
+    return {node.id: node for node in create_pipeline(config, through).components}
+
+  made = nodes()
+  assert made['Publisher'] in made['Analysis'].upstream_nodes
+  assert made['Analysis'].downstream_nodes == set()
+  assert (
+    nodes(images=7)['Analysis'].exec_properties['settings']
+    != (made['Analysis'].exec_properties['settings'])
+  )
+  assert 'Analysis' not in nodes(run=False)
+  assert 'Analysis' not in nodes('Publisher')

@@ -147,6 +147,16 @@ def test_a_run_leaves_its_goal_in_the_store_and_counts_its_cpu_seconds(
   assert notes == {'goal': 'to see', **provenance.properties(run.provenance)}
 
 
+def test_a_component_that_gates_nothing_may_fail(tmp_path, pipeline, monkeypatch):
+  monkeypatch.setattr(runner, 'GATES_NOTHING', {'Worker'})
+  heard = Heard()
+  with runner.open_run(config(tmp_path)) as run:
+    runner.execute(lambda: pipeline(1), run, heard)
+  assert heard.finished_ones == [('Worker', runner.FAILED)]
+  assert run.error is None
+  assert run.failures == {'Worker': 'it was told to fail'}
+
+
 def test_a_run_without_goal_and_provenance_leaves_neither(tmp_path, pipeline):
   with runner.open_run(config(tmp_path)) as run:
     runner.execute(lambda: pipeline(0), run, Heard())

@@ -121,6 +121,23 @@ def test_the_page_and_what_it_found_stand_in_the_summary(empty):
   ) in summary.in_words(empty)
 
 
+def test_what_was_found_out_about_the_model_is_told_in_lines_with_the_path(empty):
+  assert not any(line.startswith(('robust', 'analysis')) for line in summary.in_words(empty))
+  empty['analysis'] = {
+    'path': '/the/analysis.json',
+    'words': ['blur 3: 0.91; 2.0% flip by harmless changes', 'not as expected: it falls'],
+  }
+  empty['failures'] = {'Analysis': 'no pictures'}
+  lines = summary.in_words(empty)
+  at = lines.index('robust     blur 3: 0.91; 2.0% flip by harmless changes')
+  assert lines[at - 1 : at + 3] == [
+    'Analysis failed, and gates nothing: no pictures',
+    lines[at],
+    '           not as expected: it falls',
+    'analysis   /the/analysis.json',
+  ]
+
+
 def test_energy_is_one_line_that_says_how_it_is_known(empty):
   def line():
     return [line for line in summary.in_words(empty) if line.startswith('energy')]
