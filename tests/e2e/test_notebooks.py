@@ -71,3 +71,12 @@ def test_it_shows_the_verdict_and_the_pictures_of_the_training(executed, text, f
   # Three digits, the augmented images and the curves.
   assert [picture.shape[:2] for picture in drawn[:3]] == [(8, 8)] * 3
   assert len(drawn) == 5 and min(picture.shape[1] for picture in drawn[3:]) > 300
+
+
+def test_what_is_committed_holds_nothing_of_the_machine_that_made_it():
+  evaluation, components = notebooks.read('evaluation'), notebooks.read('components')
+  outputs = [output for cell in evaluation.cells for output in cell.get('outputs', [])]
+  assert len(notebooks.pictures(evaluation.cells)) >= 4
+  assert not [output for output in outputs if output.get('name') == 'stderr']
+  assert not re.search(r'/(home|root|tmp|work|Users)/', json.dumps(outputs))
+  assert not any(cell.get('outputs') for cell in components.cells)
