@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The packages that start a bare `python` or `pip` must find ours.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 PACKAGES := schemas models serving components pipeline
-CODE := $(PACKAGES) tests benchmarks tools deploy examples setup.py
+CODE := $(PACKAGES) tests benchmarks tools deploy examples notebooks setup.py
 
 .PHONY: help demo test test-long check env doctor lint format types lock clean
 

@@ -6,8 +6,10 @@ The tests of this file share one experiment and build on each other's runs.
 import csv
 import json
 import pathlib
+import re
 import shutil
 
+import nbformat
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -15,6 +17,7 @@ import sklearn.metrics
 from PIL import Image
 
 from schemas import weights_hash
+from tests.e2e import notebooks
 from tests.e2e.experiment import sightline, write_csv
 
 pytestmark = pytest.mark.slow
@@ -185,14 +188,20 @@ def test_a_worse_model_is_not_blessed_and_not_pushed_and_says_why(third, experim
   assert experiment.versions() == before
 
 
-def test_a_slice_under_its_floor_blocks_the_blessing(third, experiment):
-  done = experiment.run(
+@pytest.fixture(scope='module')
+def refused(third, experiment):
+  """An untrained model beside simple ones, with the model in service to compare with."""
+  return experiment.run(
     *UNTRAINED,
     'evaluate.max_accuracy_drop=1',
     'evaluate.slice_floors=[{slice: label, min_accuracy: 0.99}]',
     'evaluate.groups=[device]',
     'floors.fit=true',
   )
+
+
+def test_a_slice_under_its_floor_blocks_the_blessing(refused):
+  done = refused
   assert done.code == 3, done.output
   assert any('the best simple model (' in reason for reason in done.summary['reasons'])
   measured = done.summary['floors']
@@ -205,6 +214,49 @@ def test_a_slice_under_its_floor_blocks_the_blessing(third, experiment):
   assert done.summary['looks']['from_record']
   assert done.summary['looks']['candidates'] >= 2
   assert 'looks      ' in done.output
+
+
+def test_the_notebook_shows_what_was_stored_of_a_run(first, refused, experiment, tmp_path):
+  notebook = notebooks.read('evaluation')
+  (parameters,) = [cell for cell in notebook.cells if 'parameters' in cell.metadata.get('tags', ())]
+  others = [cell.source for cell in notebook.cells if cell.cell_type == 'code'][1:]
+  assert parameters.cell_type == 'code' and 'SIGHTLINE_RUN' in parameters.source
+  # One kernel for two runs: by the variable, and by another cell in its place.
+  second = [f'RUN = {str(experiment.root / refused.summary["run_id"])!r}', *others]
+  half = len(notebook.cells)
+  notebook.cells += [nbformat.v4.new_code_cell(source) for source in second]
+  notebooks.execute(notebook, tmp_path, SIGHTLINE_RUN=experiment.root / first.summary['run_id'])
+
+  for done, cells in ((first, notebook.cells[:half]), (refused, notebook.cells[half:])):
+    text = notebooks.printed(cells)
+    folder = pathlib.Path(done.summary['paths']['evaluation']).parents[1] / 'predictions'
+    (path,) = folder.glob(f'{pathlib.Path(done.summary["paths"]["evaluation"]).name}/*.parquet')
+    table = pq.read_table(path)
+    right = np.array(table['candidate'].to_pylist()).argmax(axis=1) == table['label_id'].to_numpy()
+    assert f'accuracy {right.mean():.4f} on 12 images' in text
+    assert f'accuracy from the stored answers: {right.mean():.4f}' in text
+    measured, count = re.search(r'all images +([\d.]+) +(\d+)', text).groups()
+    assert (float(measured), int(count)) == (pytest.approx(right.mean(), abs=1e-6), 12)
+    images = pq.read_table(done.summary['paths']['manifest']).to_pylist()
+    widths = [
+      Image.open(experiment.data / 'images' / row['path']).width
+      for row in images
+      if row['split'] == 'train'
+    ]
+    assert f'{len(widths)} images in train' in text
+    row = re.search(r'image/width +([\d.]+) +([\d.]+)', text).groups()
+    assert [float(figure) for figure in row] == pytest.approx(
+      [np.mean(widths), np.std(widths)], abs=6e-4
+    )
+    # Slices, confusion matrix and reliability; of the second floors and comparison, too.
+    drawn = notebooks.pictures(cells)
+    assert len(drawn) == (3 if done is first else 5)
+    assert all(np.unique(picture).size > 20 for picture in drawn)
+
+  assert 'There was no model in service yet.' in notebooks.printed(notebook.cells[:half])
+  text = notebooks.printed(notebook.cells[half:])
+  assert f'{refused.summary["comparison"]["verdict"]}: ' in text
+  assert 'against SVM on colours: worse' in text
 
 
 def test_a_figure_that_tfma_does_not_judge_blocks_the_blessing_alone(third, experiment):
