@@ -42,7 +42,7 @@ setuptools.setup(
     'components': ['audit/*.jinja', 'audit/*.css'],
     'models': ['weights/*'],
     'schemas': ['*/schema.pbtxt'],
-    'pipeline': ['configs/*.yaml', 'templates/*'],
+    'pipeline': ['configs/*.yaml', 'templates/*', 'report/*.jinja', 'report/*.css'],
   },
   cmdclass={'build_py': BuildWithLock},
   install_requires=direct_requirements(),

@@ -168,6 +168,30 @@ def runs_diff(
   runs_command.diff(config, first, second, overrides, as_json)
 
 
+@runs_app.command('report')
+def runs_report(
+  wanted: Annotated[
+    str | None,
+    typer.Argument(
+      metavar='[RUN|VERSION]',
+      help='The id of a run, or a published version; by default the latest.',
+    ),
+  ] = None,
+  output: Annotated[
+    pathlib.Path | None,
+    typer.Option(help='The file to write; by default report.html in the folder of the run.'),
+  ] = None,
+  show: Annotated[bool, typer.Option('--open', help='Open it in the browser.')] = False,
+  runs: Annotated[
+    pathlib.Path, typer.Option(help='Where the runs are: of all experiments, or of one.')
+  ] = pathlib.Path('runs'),
+):
+  """Write one page about a run: verdict, gates, curves, figures, lineage, model card."""
+  from pipeline import runs_command
+
+  runs_command.report(runs, wanted, output, show)
+
+
 @runs_app.command('conclude')
 def runs_conclude(
   config: ConfigArgument,

@@ -38,7 +38,14 @@ from components.schema_gen.component import SchemaGen
 from components.schema_gen.statistics import statistics_options
 from components.serving_validator.component import ServingValidator
 from components.trainer import executor as trainer_executor
-from pipeline import data_check, evaluation, own_code, search_space, weights
+from pipeline import (
+  data_check,
+  evaluation,
+  own_code,
+  publication_check,
+  search_space,
+  weights,
+)
 from pipeline.code_fingerprint import fingerprint
 from schemas import features
 from schemas.config import Config
@@ -79,10 +86,12 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
     through: id of the last component that is wanted; by default all of them.
 
   Raises:
-    ConfigError: the schema cannot be read, or a required card is incomplete.
+    ConfigError: the schema cannot be read, or a card is incomplete that is required, or
+      whose model is to be published outside the run folder.
     DataError: the manifest lacks a slice column.
   """
   data_check.check(config.data)
+  publication_check.check(config)
   root = _root(config)
   kubeflow = config.run.engine == 'kubeflow'
 

@@ -25,11 +25,12 @@ def in_words(summary: Mapping[str, Any]) -> list[str]:
     f'{found["seconds"]:.0f} s',
     f'           the network against it: {compared.verdict}, {compared.in_words()}',
   ]
-  price = _price(summary)
-  return lines + ([f'           what it costs more: {price}'] if price else [])
+  more = price(summary)
+  return lines + ([f'           what it costs more: {more}'] if more else [])
 
 
-def _price(summary: Mapping[str, Any]) -> str:
+def price(summary: Mapping[str, Any]) -> str:
+  """Returns what the network costs: training, size and time; empty where nothing is known."""
   gates = {gate['gate']: gate['value'] for gate in (summary.get('serving') or {}).get('gates', [])}
   trainer = (summary.get('components') or {}).get('Trainer') or {}
   parts = []

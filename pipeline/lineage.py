@@ -210,6 +210,14 @@ class Record:
     pushed = self._pushed_as(name)
     return self._writers[pushed.id].run_id if pushed else self._run_id(name)
 
+  def knows(self, run_id: str) -> bool:
+    """Returns whether the store has an entry of that run."""
+    return run_id in self._run_names.values()
+
+  def published(self, version: str) -> bool:
+    """Returns whether a run published that version."""
+    return self._pushed_as(version) is not None
+
   def steps(self, run_id: str) -> list[Step]:
     """Returns the executions of a run, in the order in which they began."""
     return [step for _, step in sorted(self._steps.items()) if step.run_id == run_id]

@@ -92,7 +92,7 @@ def read(record: lineage.Record, name: str) -> RecordedRun:
     or _noted(notes),
     _file(dataset, 'dataset.json') or summary.get('dataset') or {},
     _file(_folder(outputs, _MODEL_RUN), 'training.json') or _summed_up(summary),
-    _verdict(outputs) or _judged(summary),
+    _verdict(outputs) or judged(summary),
     manifest if manifest and manifest.exists() else None,
   )
 
@@ -132,7 +132,7 @@ def _verdict(outputs: Iterable[lineage.Artifact]) -> dict[str, Any]:
   return next((tree for tree in found if tree), {})
 
 
-def _judged(summary: Mapping[str, Any]) -> dict[str, Any]:
+def judged(summary: Mapping[str, Any]) -> dict[str, Any]:
   """Returns the verdict as the summary tells it, for a run whose artifacts are gone."""
   if not summary.get('metrics'):
     return {}

@@ -1,5 +1,6 @@
 """`sightline run`: one run, from the config to a model that answered a request."""
 
+import logging
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ from pipeline import (
 from schemas.config import Config
 from schemas.errors import ConfigError, DataError, ServingError, SightlineError
 from schemas.loader import load_config
+
+_log = logging.getLogger(__name__)
 
 
 def run(
@@ -63,6 +66,7 @@ def run(
     provenance.write(
       provenance.complete(this_run.provenance, found['dataset'] or {}), this_run.folder
     )
+    _write_page(found, this_run)
     if ask and found['outcome'] in summary.IN_SERVICE:
       _ask(found, this_run, console)
   _report(found, this_run, console)
@@ -109,6 +113,21 @@ def _run(config: Config, this_run: runner.Run, console: Console) -> None:
   except Exception:
     if this_run.error is None:
       raise
+
+
+def _write_page(found: dict, this_run: runner.Run) -> None:
+  """Writes the page about the run; the run is what it is, whether that succeeds or not."""
+  from pipeline.report import material, page
+
+  path = this_run.folder / page.FILE
+  with library_output.to_log(this_run.log):
+    try:
+      page.write(material.read(this_run.folder.parent, this_run.run_id), path)
+    except Exception:  # noqa: BLE001 - a defect of the page must not undo a run that ended well
+      _log.exception('no page about the run was written')
+      return
+  found['paths']['report'] = str(path)
+  summary.write(found, this_run.folder)
 
 
 def _ask(found: dict, this_run: runner.Run, console: Console) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import webbrowser
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -15,6 +16,7 @@ from pipeline import (
   run_notes,
   run_tables,
 )
+from schemas.errors import ConfigError
 from schemas.loader import load_config
 
 
@@ -44,6 +46,44 @@ def diff(
     Console(soft_wrap=True, highlight=False).print(Text(json.dumps(found.as_json(), indent=2)))
   else:
     Console().print(run_tables.render_difference(found))
+
+
+def report(
+  runs: pathlib.Path, wanted: str | None, output: pathlib.Path | None, show_it: bool
+) -> None:
+  """Writes the page about a run and prints where it lies.
+
+  Args:
+    runs: the folder of run roots, or a run root.
+    wanted: a run id or a version; None: the latest run.
+    output: the file; by default report.html in the run's own folder.
+    show_it: whether the browser opens it.
+
+  Raises:
+    RunError: there is no such run.
+    ConfigError: the file cannot be written.
+  """
+  from pipeline.report import material, page, search
+
+  with library_output.held_back():
+    place = search.find(runs.expanduser().resolve(), wanted)
+    found = material.read(place.root, place.run_id)
+    path = (output or found.folder / page.FILE).expanduser().resolve()
+    try:
+      page.write(found, path)
+    except OSError as error:
+      raise ConfigError(
+        f'--output: expected a file that can be written. Received: {path} '
+        f'({error.strerror or error}). Name another one.'
+      ) from error
+  outcome = found.recorded.head()['outcome']
+  Console(soft_wrap=True, highlight=False).print(
+    Text(
+      f'{found.summary.get("name") or place.root.name}, run {place.run_id}: {outcome}\nreport     {path}'
+    )
+  )
+  if show_it:
+    webbrowser.open(path.as_uri())
 
 
 def conclude(config: pathlib.Path, wanted: str, text: str, overrides: Sequence[str]) -> None:

@@ -116,6 +116,7 @@ def collect(config: Config, run: runner.Run) -> dict[str, Any]:
       'images': str(_images(config, _artifact(artifacts, 'ImageExampleGen', 'examples'))),
       'quarantine': _uri(artifacts, 'ImageExampleGen', 'quarantine'),
       'audit': _file(artifacts, 'Audit', 'audit', outputs.PAGE),
+      'report': None,
       'curves': _file(artifacts, 'Trainer', 'model_run', 'curves.csv'),
       'curves_png': _file(artifacts, 'Trainer', 'model_run', 'curves.png'),
       'augmentation': _file(artifacts, 'Trainer', 'model_run', 'augmentation.png'),
@@ -216,6 +217,8 @@ def in_words(summary: dict[str, Any]) -> list[str]:
     )
   lines += _analysis(summary)
   lines += _energy(summary.get('energy'))
+  if summary['paths'].get('report'):
+    lines.append(f'report     {summary["paths"]["report"]}')
   if summary['answer_error']:
     lines.append(f'{NO_ANSWER}  {summary["answer_error"]}')
   lines += [f'DRAFT      {question}' for question in summary['open_questions']]
@@ -351,6 +354,9 @@ def _verdict_word(verdict: dict) -> str | None:
 
 def _open_questions(config: Config, dataset: dict) -> list[str]:
   questions = [f'data.card.{name} is not filled in' for name in config.data.card.missing()]
+  unsaid = config.problem.missing()
+  if unsaid:
+    questions.append(f'problem: {", ".join(unsaid)}: not filled in (the model card of the report)')
   if config.run.draft:
     questions.append(
       f'evaluate.min_accuracy is {config.evaluate.min_accuracy:g} because nobody chose it'

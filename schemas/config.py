@@ -65,6 +65,25 @@ class CardConfig(Node):
     ]
 
 
+class ProblemConfig(Node):
+  """What the model is for, in words: the part of the model card that people know."""
+
+  task: str = Field('', description='what question does it answer, and what is it not asked?')
+  input: str = Field('', description='what does it look at: which pictures, taken how?')
+  output: str = Field('', description='what does it say, and what is done with the answer?')
+  users: str = Field('', description='who uses it, and for whom?')
+  out_of_scope: str = Field('', description='what must it not be used for?')
+  success: str = Field('', description='when is it good enough, and who says so?')
+  harms: str = Field('', description='whom can a wrong answer, or a misuse, hurt?')
+  privacy: str = Field('', description='can people be recognised, and what was done about it?')
+  required: bool = Field(False, description='true: an empty field stops the run')
+
+  def missing(self) -> list[str]:
+    """Returns the names of the fields that are empty."""
+    names = [name for name in type(self).model_fields if name != 'required']
+    return [name for name in names if not getattr(self, name).strip()]
+
+
 class DataConfig(Node):
   root: pathlib.Path | None = Field(
     None, description='the folder with labels.csv, or with one subfolder a class'
@@ -481,6 +500,7 @@ class Config(Node):
   """One experiment."""
 
   name: Name = Field(description='of the experiment and, by default, of the model')
+  problem: ProblemConfig = ProblemConfig()
   data: DataConfig = DataConfig()
   audit: AuditConfig = AuditConfig()
   image: ImageConfig = ImageConfig()

@@ -15,6 +15,10 @@ ROOT = pathlib.Path(__file__).parents[2]
 # attributes does not see: module, and the fields.
 BY_NAME = (
   ('schemas/config.py', ('source', 'owner', 'licence', 'access', 'freshness')),
+  (
+    'schemas/config.py',
+    ('task', 'input', 'output', 'users', 'out_of_scope', 'success', 'harms', 'privacy'),
+  ),
   ('components/image_example_gen/split.py', features.SPLITS),
 )
 READERS = ('models', 'serving', 'components', 'pipeline')
