@@ -79,7 +79,8 @@ def report(
   outcome = found.recorded.head()['outcome']
   Console(soft_wrap=True, highlight=False).print(
     Text(
-      f'{found.summary.get("name") or place.root.name}, run {place.run_id}: {outcome}\nreport     {path}'
+      f'{found.summary.get("name") or place.root.name}, run {place.run_id}: {outcome}\n'
+      f'report     {path}'
     )
   )
   if show_it:

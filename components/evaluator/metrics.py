@@ -61,9 +61,7 @@ def measure(label_ids: np.ndarray, probabilities: np.ndarray, labels: list[str])
     }
   return {
     'accuracy': proportion(int((predicted == label_ids).sum()), len(label_ids)),
-    'log_loss': float(
-      sklearn.metrics.log_loss(label_ids, probabilities.astype(np.float64), labels=ids)
-    ),
+    'log_loss': _log_loss(label_ids, probabilities, ids),
     'brier': brier(label_ids, probabilities),
     'top_k': _top_k(label_ids, probabilities),
     'balanced_accuracy': float(recall[present].mean()),
@@ -82,6 +80,13 @@ def brier(label_ids: np.ndarray, probabilities: np.ndarray) -> float:
   """Returns the mean squared distance to the truth, 0 to 2 (Brier, 1950)."""
   truth = np.eye(probabilities.shape[1])[label_ids]
   return float(((probabilities - truth) ** 2).sum(axis=1).mean())
+
+
+def _log_loss(label_ids: np.ndarray, probabilities: np.ndarray, ids: np.ndarray) -> float:
+  # Stored as float32, they sum to 1 but for its rounding, which scikit-learn warns of.
+  exact = probabilities.astype(np.float64)
+  exact /= exact.sum(axis=1, keepdims=True)
+  return float(sklearn.metrics.log_loss(label_ids, exact, labels=ids))
 
 
 def _top_k(label_ids: np.ndarray, probabilities: np.ndarray) -> dict | None:

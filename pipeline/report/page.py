@@ -93,7 +93,7 @@ def _context(material: Material) -> dict[str, Any]:
     'banner': _banner(material),
     'tiles': _tiles(material),
     'gates': gates.rows(material),
-    'vault': _vault(verdict),
+    'vault': _vault(summary),
     'decisions': decisions.log(material),
     'curves': charts.curves(material.curves),
     'diagnosis': [found['text'] for found in (summary.get('model') or {}).get('diagnosis') or []],
@@ -173,8 +173,8 @@ def _tiles(material: Material) -> list[tuple[str, str]]:
   return tiles
 
 
-def _vault(verdict: Mapping[str, Any]) -> list[tuple[str, str]]:
-  vault = verdict.get('vault') or {}
+def _vault(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+  vault = summary.get('looks') or {}
   names = {
     'test_sha256': 'test set',
     'looks': 'looks at it so far',

@@ -60,6 +60,7 @@ def test_nothing_observed_is_no_zero():
   assert metrics.proportion(0, 0) == {'value': None, 'n': 0, 'interval': [0.0, 1.0]}
 
 
+@pytest.mark.filterwarnings('error')
 def test_every_figure_is_that_of_scikit_learn():
   draw = np.random.default_rng(3)
   labels = [f'class {number}' for number in range(12)]
@@ -109,3 +110,12 @@ def test_of_two_classes_there_is_no_top_k_and_of_three_it_is_the_first_two():
     'k': 2,
     **metrics.proportion(6, 6),
   }
+
+
+@pytest.mark.filterwarnings('error')
+def test_probabilities_as_they_are_stored_are_no_reason_to_warn():
+  rows = np.random.default_rng(0).dirichlet(np.ones(7), 50).astype(np.float32)
+  truth = np.arange(50) % 7
+  found = metrics.measure(truth, rows, [str(number) for number in range(7)])
+  expected = -np.log(rows[np.arange(50), truth]).mean()
+  assert found['log_loss'] == pytest.approx(expected, rel=1e-5)
