@@ -76,13 +76,10 @@ def report(
         f'--output: expected a file that can be written. Received: {path} '
         f'({error.strerror or error}). Name another one.'
       ) from error
-  outcome = found.recorded.head()['outcome']
-  Console(soft_wrap=True, highlight=False).print(
-    Text(
-      f'{found.summary.get("name") or place.root.name}, run {place.run_id}: {outcome}\n'
-      f'report     {path}'
-    )
-  )
+  name, outcome = found.summary.get('name') or place.root.name, found.recorded.head()['outcome']
+  out = Console(soft_wrap=True, highlight=False)
+  out.print(Text(f'{name}, run {place.run_id}: {outcome}'))
+  out.print(Text(f'report     {path}'))
   if show_it:
     webbrowser.open(path.as_uri())
 

@@ -198,17 +198,19 @@ def _groups(verdict: Mapping[str, Any]) -> Iterator[Gate]:
   for row in verdict.get('groups') or []:
     if row.get('limit') is None:
       continue
-    status = str(row.get('status') or '')
     ok = row['gap'] is not None and row['gap'] <= row['limit']
-    yield _gate(
+    word = _STATUS.get(str(row.get('status')), row.get('status')) or (MET if ok else NOT_MET)
+    gate = _gate(
       f'gap in {row["column"]}',
       f'gap in accuracy between the values of {row["column"]}',
       share(row['gap']),
       f'at most {share(row["limit"])}',
       between(row.get('interval')),
-      _STATUS.get(status, status or (MET if ok else NOT_MET)),
+      UNJUDGED if word == UNJUDGED else MET if ok else NOT_MET,
       f'Give train more images of {row["column"]} = {row.get("worst")}.',
     )
+    # The Evaluator may have a word of its own for it.
+    yield gate._replace(outcome=str(word))
 
 
 def _comparison(material: Material) -> Iterator[Gate]:

@@ -93,6 +93,7 @@ def _context(material: Material) -> dict[str, Any]:
     'banner': _banner(material),
     'tiles': _tiles(material),
     'gates': gates.rows(material),
+    'comparison': _comparison(verdict),
     'vault': _vault(summary),
     'decisions': decisions.log(material),
     'curves': charts.curves(material.curves),
@@ -173,6 +174,38 @@ def _tiles(material: Material) -> list[tuple[str, str]]:
   return tiles
 
 
+def _comparison(verdict: Mapping[str, Any]) -> list[tuple[str, str]]:
+  """Returns the comparison with the model in service, by what each figure is."""
+  found = verdict.get('comparison')
+  if not found:
+    return []
+  baseline = (verdict.get('baseline') or {}).get('accuracy')
+  detectable = found['detectable']
+  rows = [
+    ('verdict', found['verdict']),
+    (
+      'difference in accuracy',
+      f'{gates.share(found["difference"], signed=True)} '
+      f'(95 % interval {gates.between(found["interval"], signed=True)})',
+    ),
+    ('p', f'{found["p"]:.2g}, {found["test"]}'),
+    (
+      'detectable',
+      'none: the test set is too small'
+      if detectable is None
+      else f'a difference of {gates.share(detectable)}, four times of five',
+    ),
+    ('only this one is right', f'{found["only_first"]} of {found["n"]} images'),
+    ('only the one in service is', f'{found["only_second"]} of {found["n"]} images'),
+  ]
+  if found['groups'] != found['n']:
+    rows.append(('independent', f'{found["groups"]} clusters of images'))
+  if baseline and baseline['value'] is not None:
+    words = summaries.accuracy_text(baseline, 'test images')
+    rows.append(('accuracy of the one in service', words))
+  return rows
+
+
 def _vault(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
   vault = summary.get('looks') or {}
   names = {
@@ -249,6 +282,7 @@ def _sections(context: Mapping[str, Any]) -> list[Section]:
   analysis = context['analysis']
   parts: Sequence[tuple[str, str, Any]] = (
     ('gates', 'Gates', context['gates']),
+    ('comparison', 'Against the model in service', context['comparison']),
     ('vault', 'Test set', context['vault']),
     ('decisions', 'Decision log', context['decisions']),
     ('curves', 'Training curves', context['curves']),

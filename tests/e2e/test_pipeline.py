@@ -52,6 +52,8 @@ def test_the_first_model_is_blessed_against_the_absolute_bar_and_published(first
   assert first.summary['outcome'] == 'published'
   assert first.summary['verdict'] == 'blessed'
   assert first.summary['baseline'] is None
+  page = pathlib.Path(first.summary['paths']['report'])
+  assert page.parent.name == first.summary['run_id'] and 'id="gates"' in page.read_text()
   assert 'there is no model in service yet' in first.summary['reasons'][0]
   assert experiment.versions() == [first.summary['published']['version']]
   assert set(first.outcomes().values()) == {'done'}
@@ -182,6 +184,8 @@ def test_a_worse_model_is_not_blessed_and_not_pushed_and_says_why(third, experim
   assert done.summary['outcome'] == 'not blessed'
   assert done.summary['reasons'][0].startswith('Against the model in service: ')
   assert done.summary['comparison']['difference'] < 0
+  page = pathlib.Path(done.summary['paths']['report']).read_text()
+  assert 'Not blessed' in page and 'against the model in service' in page
   assert 'evaluate.max_accuracy_drop' in done.output
   assert done.summary['baseline']['accuracy']['n'] == 12
   assert done.summary['published'] is None

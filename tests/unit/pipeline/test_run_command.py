@@ -184,3 +184,23 @@ def test_flowers_that_are_not_there_name_the_command_that_fetches_them(tmp_path,
   ):
     run_command.run(FLOWERS, None, (), ask=False)
   assert not (tmp_path / 'runs').exists()
+
+
+def test_every_run_leaves_a_page_in_its_folder(call, config):
+  _, text, found = call(lambda *_: None)
+  (path,) = config.run.root.glob('*/report.html')
+  assert found['paths']['report'] == str(path) and f'report     {path}' in text
+  assert 'tiny' in path.read_text() and 'see [it]' in path.read_text()
+
+
+def test_a_page_that_cannot_be_made_does_not_undo_the_run(call, config, monkeypatch):
+  from pipeline.report import page
+
+  def fail(*_):
+    raise KeyError('a defect')
+
+  monkeypatch.setattr(page, 'render', fail)
+  code, text, found = call(lambda *_: None)
+  assert code == 0 and found['paths']['report'] is None and 'report  ' not in text
+  (log,) = config.run.root.glob('logs/*.log')
+  assert 'a defect' in log.read_text()

@@ -59,7 +59,11 @@ def test_the_card_is_recorded_and_its_gaps_are_open_questions(tmp_path):
   with runner.open_run(config) as run:
     found = summary.collect(config, run)
   assert found['card'] == {**card, 'freshness': ''}
-  assert found['open_questions'] == ['data.card.freshness is not filled in']
+  assert found['open_questions'] == [
+    'data.card.freshness is not filled in',
+    'problem: task, input, output, users, out_of_scope, success, harms, privacy: not filled in '
+    '(the model card of the report)',
+  ]
 
 
 def _proportion(value, n, low, high):
