@@ -15,8 +15,18 @@ OVERRIDDEN = 'overridden'
 _STATUS = {
   'holds': MET,
   'under its floor': NOT_MET,
+  'over its limit': NOT_MET,
   'too small to judge': UNJUDGED,
   'shown': SHOWN,
+}
+# The keys of the gates that an override names.
+_OVERRIDES = {
+  'accuracy': ('evaluate.min_accuracy',),
+  'figures': ('evaluate.min_macro_f1', 'evaluate.min_pr_auc'),
+  'slices': ('evaluate.slice_floors',),
+  'groups': ('evaluate.max_group_gap',),
+  'comparison': ('evaluate.bless',),
+  'floor': ('floors.gates',),
 }
 _FIGURES = (
   ('macro_f1', 'min_macro_f1', 'mean F1 over the classes'),
@@ -198,19 +208,18 @@ def _groups(verdict: Mapping[str, Any]) -> Iterator[Gate]:
   for row in verdict.get('groups') or []:
     if row.get('limit') is None:
       continue
-    ok = row['gap'] is not None and row['gap'] <= row['limit']
-    word = _STATUS.get(str(row.get('status')), row.get('status')) or (MET if ok else NOT_MET)
-    gate = _gate(
-      f'gap in {row["column"]}',
+    worst = row['worst']['value'] if row['worst'] else ''
+    yield _gate(
+      'evaluate.max_group_gap',
       f'gap in accuracy between the values of {row["column"]}',
       share(row['gap']),
       f'at most {share(row["limit"])}',
-      between(row.get('interval')),
-      UNJUDGED if word == UNJUDGED else MET if ok else NOT_MET,
-      f'Give train more images of {row["column"]} = {row.get("worst")}.',
+      between(row['interval']),
+      _STATUS[row['status']],
+      f'Give train more images of {row["column"]} = {worst}.'
+      if row['status'] != 'too small to judge'
+      else 'Put more images of each value into the test split.',
     )
-    # The Evaluator may have a word of its own for it.
-    yield gate._replace(outcome=str(word))
 
 
 def _comparison(material: Material) -> Iterator[Gate]:
@@ -290,7 +299,7 @@ def _serving(gates: Sequence[Mapping[str, Any]]) -> Iterator[Gate]:
 
 
 def _overridden(gate: Gate, overrides: Sequence[Mapping[str, Any]]) -> Gate:
-  names = {str(one.get('gate') or '') for one in overrides}
-  if gate.kind != 'bad' or not names & {gate.key, gate.key.rpartition('.')[2], gate.name}:
+  keys = {key for one in overrides for key in _OVERRIDES.get(one['gate'], ())}
+  if gate.kind != 'bad' or gate.key not in keys:
     return gate
   return gate._replace(outcome=f'{gate.outcome}, {OVERRIDDEN}', kind='warn')

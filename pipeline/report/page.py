@@ -18,7 +18,6 @@ _TEMPLATE = 'report.html.jinja'
 # Classes of the confusion matrix, and further rows, that the page has room for.
 _CLASSES = 30
 _SHOWN = 24
-_NO_GROUP = {'interval': None, 'worst': '', 'best': '', 'limit': None, 'status': ''}
 _GOOD = (summaries.PUBLISHED, summaries.UNCHANGED)
 _UNDECIDED = (summaries.TRAINED, summaries.INTERRUPTED)
 _HEADS = {
@@ -102,7 +101,7 @@ def _context(material: Material) -> dict[str, Any]:
     'per_class': candidate.get('per_class') or {},
     'confused': model_card.confused(material)[:_SHOWN],
     'slices': _slices(material),
-    'groups': [{**_NO_GROUP, **row} for row in verdict.get('groups') or []],
+    'groups': verdict.get('groups') or [],
     'leaks': _affected(verdict.get('leaks')),
     'production': summary.get('production'),
     'calibration': calibration if calibration.get('ece_after') is not None else {},
@@ -134,7 +133,7 @@ def _banner(material: Material) -> dict[str, Any]:
     kind = 'warn'
   error = material.summary.get('error')
   failed = summaries.failed_gates({'serving': material.summary.get('serving') or {}})
-  overridden = [one for one in material.verdict.get('overrides') or []]
+  overridden = [one for one in material.verdict.get('overrides') or [] if one['overruled']]
   head = _HEADS.get(outcome, f'State of the run: {outcome}.')
   if outcome == summaries.PUBLISHED and overridden:
     head = 'Published, with a gate overridden by a person.'

@@ -88,21 +88,29 @@ VERDICT = {
 }
 LATER = {
   'overrides': [
-    {'gate': 'slice_floors', 'who': 'Grace', 'reason': 'south is closed', 'when': '2026-01-02'}
+    {
+      'gate': 'slices',
+      'who': 'Grace',
+      'reason': 'south is closed',
+      'when': '2026-01-02',
+      'overruled': ['South is low.'],
+    }
   ],
-  'vault': {'test_sha256': 'feed5eed', 'looks': 3, 'candidates': 2, 'correction': 'Holm over 2'},
   'groups': [
     {
-      'column': 'site',
+      'column': 'column/site',
       'gap': 0.3411,
       'interval': [0.0612, 0.5823],
-      'worst': 'south',
-      'best': 'north',
+      'p': 0.0123,
+      'worst': {'value': 'south', 'accuracy': proportion(0.57, 10, 0.29, 0.81)},
+      'best': {'value': 'north', 'accuracy': proportion(0.91, 30, 0.75, 0.97)},
+      'left_out': [],
       'limit': 0.2,
-      'status': 'too wide',
+      'status': 'over its limit',
     }
   ],
 }
+LOOKS = {'test_sha256': 'feed5eed', 'looks': 3, 'candidates': 2, 'correction': 'Holm over 2'}
 GATE = {
   'gate': 'p95_ms',
   'value': 12.34,
@@ -124,6 +132,7 @@ SUMMARY = {
   'reasons': VERDICT['reasons'],
   'metrics': VERDICT['candidate'],
   'slices': VERDICT['slices'],
+  'looks': LOOKS,
   'leaks': VERDICT['leaks'],
   'calibration': VERDICT['calibration'],
   'production': None,

@@ -69,7 +69,7 @@ def test_the_word_of_the_evaluator_counts_for_a_slice(rows, status, outcome, kin
 
 def test_an_override_changes_the_word_and_not_the_value(rows):
   found = rows(
-    verdict={'overrides': [{'gate': 'min_accuracy', 'who': 'Grace'}]},
+    verdict={'overrides': [{'gate': 'accuracy', 'who': 'Grace', 'overruled': ['Too low.']}]},
     provenance=_config('evaluate', min_accuracy=0.9),
   )['evaluate.min_accuracy']
   assert (found.value, found.outcome, found.kind) == ('0.8250', 'not met, overridden', 'warn')

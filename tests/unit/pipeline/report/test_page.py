@@ -102,13 +102,14 @@ def test_everything_that_was_recorded_has_its_part(whole):
     ('gates', 'serving: p95 ms 12.34 ms at most 100 met'),
     ('gates', 'infra blessing 1 of 1 serving gates all of them met'),
     ('gates', 'rows that cannot be used 0.25% (1) at most 2.00% met'),
-    ('gates', 'values of site 0.3411 at most 0.2000 0.0612 to 0.5823 too wide Give train more'),
+    ('gates', 'of column/site 0.3411 at most 0.2000 0.0612 to 0.5823 not met Give train more'),
+    ('groups', 'south: 0.5700, n 10 north: 0.9100, n 30 0.2000 over its limit'),
     ('comparison', 'undecided difference in accuracy -0.0500 (95 % interval -0.1612 to +0.0623)'),
     ('comparison', "p 0.62, McNemar's exact test detectable a difference of 0.1375"),
     ('comparison', 'only this one is right 1 of 40 images only the one in service is 3 of 40'),
     ('comparison', 'accuracy of the one in service 0.8750 on 40 test images'),
     ('vault', 'feed5eed looks at it so far 3 candidates judged on it 2 correction Holm over 2'),
-    ('decisions', 'override of the gate slice_floors south is closed Grace, 2026-01-02'),
+    ('decisions', 'override of the gate slices south is closed Grace, 2026-01-02'),
     ('decisions', 'the best simple model is only shown colours suffice so far'),
     ('decisions', 'augmentation: shift a plum is a plum anywhere'),
     ('decisions', 'drop: 2 files'),
@@ -121,7 +122,6 @@ def test_everything_that_was_recorded_has_its_part(whole):
     ('classes', 'green 20 0.8824 0.7500 0.8108 0.9112 0.9000'),
     ('classes', 'ripe 20 0.7826 0.9000 0.8372 0.9111 none'),
     ('slices', 'column/site = south 10 0.5700 0.2900 to 0.8100 0.6000 not met'),
-    ('groups', 'site 0.3411 0.0612 to 0.5823 south north 0.2000 too wide'),
     ('calibration', 'calibration error 0.0456 before 0.1234 temperature 1.250 Brier score 0.2109'),
     ('calibration', 'flagged for review 15.0 % accuracy of the rest 0.9118, n 34'),
     ('floors', 'SVM on colours (best) 0.7750 0.6255 to 0.8768 0.4 better +0.0517'),
@@ -180,6 +180,7 @@ def test_a_run_that_stopped_is_told_as_far_as_it_came(shown, stopped, left):
     'metrics': None,
     'slices': [],
     'leaks': None,
+    'looks': None,
     'calibration': None,
     'serving': None,
     'published': None,
@@ -235,7 +236,9 @@ def test_text_of_people_is_text(shown):
   verdict = {
     'slices': [{**recorded.VERDICT['slices'][0], 'value': nasty}],
     'candidate': {**recorded.VERDICT['candidate'], 'labels': [nasty, '"><b onclick=x>']},
-    'overrides': [{'gate': nasty, 'who': nasty, 'reason': nasty, 'when': nasty}],
+    'overrides': [
+      {'gate': nasty, 'who': nasty, 'reason': nasty, 'when': nasty, 'overruled': [nasty]}
+    ],
   }
   config = {**recorded.CONFIG, 'problem': {'task': nasty}}
   reader, text = shown(
