@@ -84,8 +84,8 @@ def brier(label_ids: np.ndarray, probabilities: np.ndarray) -> float:
 
 def _log_loss(label_ids: np.ndarray, probabilities: np.ndarray, ids: np.ndarray) -> float:
   # Stored as float32, they sum to 1 but for its rounding, which scikit-learn warns of.
-  exact = probabilities.astype(np.float64)
-  exact /= exact.sum(axis=1, keepdims=True)
+  exact: np.ndarray = probabilities.astype(np.float64)
+  exact = exact / exact.sum(axis=1, keepdims=True)
   return float(sklearn.metrics.log_loss(label_ids, exact, labels=ids))
 
 
