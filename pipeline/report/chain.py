@@ -53,7 +53,8 @@ def _code(recorded: Mapping[str, Any]) -> Iterator[Link]:
   if code:
     if code.get('git_sha'):
       changed = len(code.get('changed') or [])
-      state = f'dirty: {changed} files differ' if code.get('dirty') else 'clean'
+      files = 'file differs' if changed == 1 else 'files differ'
+      state = f'dirty: {changed} {files}' if code.get('dirty') else 'clean'
       yield Link('Code', code['git_sha'], [state, *_sources(code)])
     else:
       reason = code.get('git_reason') or 'commit not recorded'

@@ -20,10 +20,11 @@ class Tick(NamedTuple):
 
 
 class Line(NamedTuple):
-  """One series: its name, `points` of a polyline, and its last value as text."""
+  """One series: its name, `points` of a polyline, where it ends, and its last value as text."""
 
   name: str
   points: str
+  end: tuple[float, float]
   last: str
 
 
@@ -84,7 +85,8 @@ def _lines(
     points = [(_x(n, epochs), _y(v, low, high), v) for n, v in enumerate(values) if v is not None]
     if points:
       drawn = ' '.join(f'{x:.1f},{y:.1f}' for x, y, _ in points)
-      lines.append(Line(name, drawn, f'{points[-1][2]:.4g}'))
+      x, y, value = points[-1]
+      lines.append(Line(name, drawn, (x, y), f'{value:.4g}'))
   step = max(1, math.ceil(epochs / 8))
   return Lines(
     title,

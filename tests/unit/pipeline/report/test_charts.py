@@ -27,6 +27,8 @@ def test_a_curve_runs_from_edge_to_edge_and_the_higher_value_is_higher_up():
 def test_one_epoch_and_one_value_still_make_a_chart():
   (loss,) = charts.curves([{'stage': 'a', 'loss': '1', 'val_loss': '1'}])
   assert [line.points for line in loss.lines] == ['216.0,105.0', '216.0,105.0']
+  # A line of one point is not seen; its end is.
+  assert [line.end for line in loss.lines] == [(216.0, 105.0), (216.0, 105.0)]
   assert charts.curves([]) == []
 
 
