@@ -163,8 +163,7 @@ def _ask(folder: pathlib.Path, images: Sequence[_Image]) -> _Answered:
   try:
     return _answered(_load(folder), images)
   finally:
-    # Its functions refer to each other. Left to the end of the process, TensorFlow's own
-    # parts are gone before they are, and it crashes.
+    # Its functions refer to each other, and would keep a second network in memory.
     gc.collect()
 
 
