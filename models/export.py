@@ -8,6 +8,7 @@ import dataclasses
 import json
 import pathlib
 import shutil
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
@@ -29,6 +30,7 @@ def export(
   folder: pathlib.Path,
   run_id: str = '',
   decision: decisions.Decision | None = None,
+  network: Callable | None = None,
 ) -> None:
   """Writes the export with its three signatures and its identity.
 
@@ -47,11 +49,13 @@ def export(
     folder: where to write; replaced if it exists.
     run_id: of the run that trained the model.
     decision: how logits become an answer; by default by softmax alone.
+    network: network(pixels, training=False) gives pooled features and logits by the model's
+      variables; by default as the model does. The self test plants faults here.
   """
   image = config.image
   decided = decision or decisions.Decision.plain(len(labels))
   raw_spec = transform.raw_feature_spec()
-  both = classifier.to_features_and_logits(model)
+  both = network or classifier.to_features_and_logits(model)
   distance = known_images.Distance(known)
 
   # Traced once, for both signatures: the network is most of the export's time.

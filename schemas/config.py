@@ -331,7 +331,9 @@ class TrainConfig(Node):
     True, description='decode each image once, where all of them fit in a quarter of free memory'
   )
   checks: bool = Field(
-    True, description='before the first epoch: shapes, memory, loss, gradients, a tiny batch'
+    True,
+    description='before the first epoch: shapes, memory, loss, gradients, a tiny batch; at the '
+    'end: the export against the trained network',
   )
   budget_minutes: Positive | None = Field(
     None, description='for the training; a plan that does not fit proposes one that does'

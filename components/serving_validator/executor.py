@@ -16,7 +16,7 @@ from tfx.utils import io_utils, path_utils
 from components.serving_validator import evaluated, gates, probe_process
 from schemas import features
 from schemas.config import ServingValidatorConfig
-from schemas.weights_hash import weights_sha256
+from schemas.weights_hash import read_identity, weights_sha256
 
 PREDICTIONS_KEY = 'predictions'
 CONFIG_KEY = 'config'
@@ -51,12 +51,11 @@ class Executor(base_executor.BaseExecutor):
       path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model))
     ) as export:
       digest = weights_sha256(export)
-      report = gates.judge(
-        probe_process.measure(export, _record_files(examples), config.calls),
-        _size(export),
-        evaluated.read(predictions.uri),
-        config,
-      )
+      measured = probe_process.measure(export, _record_files(examples), config.calls)
+      # What cannot be served may be without an identity, too.
+      crashed = isinstance(measured, probe_process.Crashed)
+      names = [] if crashed else read_identity(export)['labels']
+      report = gates.judge(measured, _size(export), evaluated.read(predictions.uri), names, config)
 
     for gate in report.gates:
       logging.log(logging.INFO if gate.ok else logging.ERROR, '%s', gate.sentence())

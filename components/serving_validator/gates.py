@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -21,6 +21,8 @@ _NEXT_STEPS = {
   'max_difference': 'The export answers otherwise than the model was evaluated: look for a '
   'second decoder, another preprocessing, or weights from another run.',
   'signatures_difference': 'Let serving_default and serving_examples share one function.',
+  'labels': 'The names of the classes stand in another order than they were evaluated in: export '
+  "with the labels of Transform's vocabulary.",
   'p95_ms': 'Take a smaller backbone or image size, free the machine, or raise '
   'serving_validator.p95_ms.',
   'disk_mb': 'Take a smaller backbone, or raise serving_validator.disk_mb.',
@@ -48,6 +50,7 @@ def judge(
   measured: Measured | Crashed,
   disk_bytes: int,
   evaluated: Mapping[str, np.ndarray],
+  names: Sequence[str],
   config: ServingValidatorConfig,
 ) -> Report:
   """Compares what was measured with what is asked.
@@ -56,6 +59,7 @@ def judge(
     measured: of the probe.
     disk_bytes: size of the export.
     evaluated: the probabilities [K] that Evaluator saw, by image id.
+    names: the K classes of the evaluated model, by id.
     config: the limits.
   """
   disk = _limit('disk_mb', disk_bytes / 1e6, config.disk_mb, 'MB')
@@ -73,6 +77,7 @@ def judge(
       config.max_difference,
       'of a probability',
     ),
+    _limit('labels', *_other_labels(measured, evaluated, names, config.max_difference)),
     _limit('p95_ms', p95, config.p95_ms, 'ms'),
     disk,
     _limit('rss_mb', measured.rss_mb, config.rss_mb, 'MB'),
@@ -139,6 +144,34 @@ def _difference(
   by_image = np.abs(measured.by_bytes - np.stack(expected)).max(axis=1)
   worst = int(np.argmax(by_image))
   return float(by_image[worst]), f'Largest on image {measured.ids[worst]}.'
+
+
+def _other_labels(
+  measured: Measured,
+  evaluated: Mapping[str, np.ndarray],
+  names: Sequence[str],
+  max_difference: float,
+) -> tuple[int | None, float, str, str]:
+  """Returns how many images got a name that is not the evaluated model's; for _limit.
+
+  Where two classes are as likely within what probabilities may differ, either name is right.
+  """
+  others, example = 0, ''
+  known = [row for row, name in enumerate(measured.ids.tolist()) if name in evaluated]
+  for row in known:
+    image_id = str(measured.ids[row])
+    probabilities = evaluated[image_id]
+    if len(probabilities) != len(names):
+      return None, 0, 'images', f'{len(names)} names for {len(probabilities)} classes.'
+    likely = np.flatnonzero(probabilities >= np.nanmax(probabilities) - 2 * max_difference)
+    right = {names[index] for index in likely.tolist()}
+    wrong = [name for name in measured.labels[row].tolist() if name not in right]
+    if wrong:
+      others += 1
+      example = example or (
+        f'Image {image_id} is called {wrong[0]!r}; evaluated as {" or ".join(sorted(right))}.'
+      )
+  return (others if known else None), 0, 'images', example
 
 
 def _largest(first: np.ndarray, second: np.ndarray) -> float | None:

@@ -45,12 +45,12 @@ def main(request_file: str, answer_folder: str) -> None:
     )
   answer.update(_time(servable, [_image(record) for record in first], request['calls']))
   answer['problems'] = _try_signatures(servable, first[:_BATCH])
-  ids, by_bytes, by_records = _answer_images(
+  ids, by_bytes, by_records, labels = _answer_images(
     servable, itertools.islice(_records(request['records']), request['images'])
   )
   answer['rss_mb'] = peak_memory_mb()
   folder = pathlib.Path(answer_folder)
-  np.savez(folder / ANSWERS, ids=ids, by_bytes=by_bytes, by_records=by_records)
+  np.savez(folder / ANSWERS, ids=ids, by_bytes=by_bytes, by_records=by_records, labels=labels)
   (folder / ANSWER).write_text(json.dumps(answer), encoding='utf-8')
 
 
@@ -147,8 +147,8 @@ def _judge(name: str, outputs: dict[str, np.ndarray], rows: int) -> list[str]:
 def _answer_images(
   servable: Servable,
   records: Iterator[bytes],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Returns ids [N], and probabilities [N, K] by image bytes and by records."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+  """Returns ids [N], probabilities [N, K] by image bytes and by records, and labels [N, 2]."""
   ids: list[str] = []
   by_bytes, by_records = [], []
   while batch := list(itertools.islice(records, _BATCH)):
@@ -168,7 +168,21 @@ def _answer_images(
   def stack(outputs):
     return np.concatenate([output[signatures.PROBABILITIES] for output in outputs])
 
-  return np.array(ids), stack(by_bytes), stack(by_records)
+  labels = [_labels(outputs) for outputs in (by_bytes, by_records)]
+  return np.array(ids), stack(by_bytes), stack(by_records), np.stack(labels, axis=1)
+
+
+def _labels(outputs: Sequence[dict[str, np.ndarray]]) -> np.ndarray:
+  """Returns the names that were answered, string [N]; empty ones where there are none."""
+  return np.array(
+    [
+      name.decode() if isinstance(name, bytes) else str(name)
+      for output in outputs
+      for name in output.get(
+        signatures.PREDICTED_LABEL, [''] * len(output[signatures.PROBABILITIES])
+      )
+    ]
+  )
 
 
 if __name__ == '__main__':

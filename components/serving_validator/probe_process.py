@@ -30,6 +30,7 @@ class Measured:
     ids: image ids, string [N].
     by_bytes: float32 [N, K], by serving_default.
     by_records: float32 [N, K], by serving_examples.
+    labels: string [N, 2], the names that both answered.
   """
 
   load_ms: float
@@ -40,6 +41,7 @@ class Measured:
   ids: np.ndarray
   by_bytes: np.ndarray
   by_records: np.ndarray
+  labels: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +106,7 @@ def _read(folder: pathlib.Path) -> Measured:
       arrays['ids'],
       arrays['by_bytes'],
       arrays['by_records'],
+      arrays['labels'],
     )
 
 

@@ -22,6 +22,7 @@ from models.training import (
   checkpoints,
   diagnosis,
   energy,
+  export_proof,
   familiarity,
   optimizers,
   pixel_statistics,
@@ -82,7 +83,32 @@ def run_fn(fn_args) -> None:
     given.get('run_id', ''),
     trained.decision,
   )
+  if config.train.checks:
+    _prove(config, data, trained, pathlib.Path(fn_args.serving_model_dir), run_folder)
   kept.remove()
+
+
+def _prove(
+  config: Config,
+  data: TrainingData,
+  trained: 'Trained',
+  exported: pathlib.Path,
+  run_folder: pathlib.Path,
+) -> None:
+  """Compares the export with the network, and adds what was found to the record."""
+  proof = export_proof.prove(
+    exported, trained.model, trained.decision, data.labels, config.image, data.val
+  )
+  found = proof.check()
+  _log.info('%s: %s', found.name, found.text)
+  checks = [*trained.record.get('checks', []), dataclasses.asdict(found)]
+  _write_record(
+    trained.record | {'checks': checks, 'export_proof': dataclasses.asdict(proof)}, run_folder
+  )
+
+
+def _write_record(record: dict[str, Any], run_folder: pathlib.Path) -> None:
+  (run_folder / RECORD_FILE).write_text(json.dumps(record, indent=2) + '\n', encoding='utf-8')
 
 
 def _tuned(config: Config, hyperparameters: Mapping[str, Any] | None) -> Config:
@@ -155,7 +181,7 @@ def train(
     'energy': {'wh': meter.energy_wh + earlier.get('energy_wh', 0.0), 'source': meter.source},
     'resumed_from': None if resumed is None else resumed.path.name,
   }
-  (run_folder / RECORD_FILE).write_text(json.dumps(record, indent=2) + '\n', encoding='utf-8')
+  _write_record(record, run_folder)
   return dataclasses.replace(trained, record=record)
 
 

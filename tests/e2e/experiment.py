@@ -86,7 +86,7 @@ evaluate:
   slice_floors:
     - {slice: device, min_accuracy: 0.1}
 floors: {fit: false}
-analysis: {images: 24, errors: 4}
+analysis: {run: false, images: 24, errors: 4}
 run: {root: runs/colours}
 """,
       encoding='utf-8',

@@ -32,7 +32,7 @@ UNTRAINED = (
 
 @pytest.fixture(scope='module')
 def first(experiment):
-  return experiment.run(ask=True)
+  return experiment.run('analysis.run=true', ask=True)
 
 
 @pytest.fixture(scope='module')

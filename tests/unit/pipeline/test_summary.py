@@ -30,6 +30,7 @@ def test_a_crash_of_the_probe_is_told_with_its_last_lines(empty, tmp_path):
     Crashed('Traceback\nNotFoundError: Could not find variable'),
     3_000_000,
     {},
+    [],
     ServingValidatorConfig(disk_mb=2),
   )
   gates.write(report, tmp_path)

@@ -7,6 +7,7 @@ from components.serving_validator import gates
 from components.serving_validator.probe_process import Crashed, Measured
 from schemas.config import ServingValidatorConfig
 
+NAMES = ['cat', 'dog', 'eel']
 ANSWERS = np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3]], np.float32)
 CONFIG = ServingValidatorConfig(p95_ms=96, disk_mb=2, rss_mb=600, max_difference=1e-5)
 
@@ -21,6 +22,7 @@ def measured(**changes) -> Measured:
     ids=np.array(['a', 'b']),
     by_bytes=ANSWERS,
     by_records=ANSWERS,
+    labels=np.array([['cat', 'cat'], ['dog', 'dog']]),
   )
   return Measured(**{**values, **changes})
 
@@ -30,7 +32,8 @@ def evaluated(difference=0.0):
 
 
 def judge(result=None, disk=2_000_000, seen=None, config=CONFIG):
-  return gates.judge(result or measured(), disk, evaluated() if seen is None else seen, config)
+  seen = evaluated() if seen is None else seen
+  return gates.judge(result or measured(), disk, seen, NAMES, config)
 
 
 def failed(report):
@@ -55,11 +58,13 @@ def test_everything_at_its_limit_passes_and_the_figures_are_right():
     ('rss_mb', {'result': measured(rss_mb=600.1)}),
     ('max_difference', {'seen': evaluated(2e-5)}),
     ('max_difference', {'seen': {'a': ANSWERS[0]}}),
-    ('max_difference', {'seen': {'a': ANSWERS[0][:2], 'b': ANSWERS[1][:2]}}),
     ('max_difference', {'seen': evaluated(float('nan'))}),
     ('signatures', {'result': measured(problems=('transform_features: not in the export.',))}),
     ('signatures_difference', {'result': measured(by_records=ANSWERS + np.float32(0.01))}),
     ('signatures_difference', {'result': measured(by_records=ANSWERS[:, :2])}),
+    ('labels', {'result': measured(labels=np.array([['dog', 'dog'], ['cat', 'cat']]))}),
+    ('labels', {'result': measured(labels=np.array([['cat', 'cat'], ['dog', 'eel']]))}),
+    ('labels', {'result': measured(labels=np.array([['cat', 'cat'], ['dog', '']]))}),
   ],
 )
 def test_each_gate_fails_alone_and_says_what_to_do(gate, changes):
@@ -71,6 +76,25 @@ def test_each_gate_fails_alone_and_says_what_to_do(gate, changes):
   config_keys = ('p95_ms', 'disk_mb', 'rss_mb', 'max_difference')
   assert (f'(serving_validator.{gate})' in sentence) == (gate in config_keys)
   assert sentence.endswith(report.failed[0].next_step) and len(report.failed[0].next_step) > 20
+
+
+def test_a_model_of_other_classes_is_refused_by_what_compares_them():
+  report = judge(seen={'a': ANSWERS[0][:2], 'b': ANSWERS[1][:2]})
+  assert failed(report) == ['max_difference', 'labels']
+
+
+def test_a_name_in_another_order_is_told_with_image_and_both_names():
+  (gate,) = judge(measured(labels=np.array([['cat', 'cat'], ['eel', 'eel']]))).failed
+  assert gate.value == 1
+  assert gate.detail == "Image b is called 'eel'; evaluated as dog."
+
+
+def test_between_two_classes_as_likely_either_name_is_right():
+  even = np.array([[0.4, 0.4, 0.2], [0.1, 0.6, 0.3]], np.float32)
+  result = measured(by_bytes=even, by_records=even, labels=np.array([['cat', 'dog'], ['dog'] * 2]))
+  assert judge(result, seen=dict(zip('ab', even, strict=True))).blessed
+  result = measured(by_bytes=even, by_records=even, labels=np.array([['eel', 'dog'], ['dog'] * 2]))
+  assert failed(judge(result, seen=dict(zip('ab', even, strict=True)))) == ['labels']
 
 
 def test_the_worst_image_is_named():

@@ -28,7 +28,9 @@ def test_every_test_image_is_answered_as_the_network_answers(measured):
   for seed in (0, 2, 9):  # PNG and BMP, which Pillow decodes to the same pixels
     expected = exports.expected_probabilities(1, exports.picture(seed, 20 + seed))
     np.testing.assert_allclose(measured.by_bytes[seed], expected, atol=1e-5)
+    assert measured.labels[seed].tolist() == [exports.LABELS[expected.argmax()]] * 2
   np.testing.assert_array_equal(measured.by_bytes, measured.by_records)
+  assert measured.labels.shape == (11, 2)
   assert measured.problems == ()
 
 

@@ -56,11 +56,11 @@ def png(array: np.ndarray) -> bytes:
   return stream.getvalue()
 
 
-def probabilities(array: np.ndarray, network) -> np.ndarray:
-  """What the network says, outside of any export."""
+def probabilities(pictures: list[np.ndarray], network) -> np.ndarray:
+  """What the network says about pictures, outside of any export: float32 [N, 3]."""
   side = [exports.SIDE, exports.SIDE]
-  resized = tf.image.resize(array.astype(np.float32), side, antialias=True)
-  return np.asarray(network(np.clip(resized, 0, 255)[None], training=False))[0]
+  resized = tf.image.resize(np.stack(pictures).astype(np.float32), side, antialias=True)
+  return np.asarray(network(np.clip(resized, 0, 255), training=False))
 
 
 @pytest.fixture(scope='session')
@@ -69,8 +69,13 @@ def say():
   network = exports.network(NETWORK)
 
   @functools.cache
+  def hundred(first, light):
+    # At once: picture by picture it would take seconds.
+    pictures = [pixels(seed, light) for seed in range(first, first + 100)]
+    return probabilities(pictures, network).argmax(axis=1)
+
   def say(seed, light=1.0):
-    return exports.LABELS[int(np.argmax(probabilities(pixels(seed, light), network)))]
+    return exports.LABELS[hundred(seed - seed % 100, light)[seed % 100]]
 
   return say
 
@@ -102,7 +107,7 @@ def run(tmp_path_factory, say) -> Subject:
     for seed in test:
       writer.write(exports.example(png(pixels(seed)), f'id-{seed}', say(seed)))
   network = exports.network(NETWORK)
-  rows = [probabilities(pixels(seed), network).tolist() for seed in test]
+  rows = probabilities([pixels(seed) for seed in test], network).tolist()
   (root / 'predictions').mkdir()
   pq.write_table(
     pa.table(

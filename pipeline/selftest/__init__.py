@@ -1,0 +1,1 @@
+"""One planted fault at a time, and which gate of the pipeline caught it."""
