@@ -146,16 +146,16 @@ def prove(
     limit,
     'BatchNorm normalises by the batch: export the network with training=False.',
   )
-  differences = [
+  by_bytes, by_records = (
     _judge(signature, outputs, expected, labels, names, limit)
     for signature, outputs in (
       (signatures.SERVING_DEFAULT, first),
       (signatures.SERVING_EXAMPLES, answered.by_records),
     )
-  ]
+  )
   _judge_label_ids(answered.label_ids, images, labels)
   seconds = round(time.monotonic() - began, 2)
-  return Proof(len(images), limit, *differences, repeated, alone, difference, seconds)
+  return Proof(len(images), limit, by_bytes, by_records, repeated, alone, difference, seconds)
 
 
 def _ask(folder: pathlib.Path, images: Sequence[_Image]) -> _Answered:
@@ -287,7 +287,8 @@ def _judge(
   # Between two that are as likely, rounding decides.
   sure = first_two[:, 1] - first_two[:, 0] > 2 * limit
   for row, label in enumerate(answered[signatures.PREDICTED_LABEL]):
-    wanted = labels[expected[row].argmax() if sure[row] else answered[signatures.CLASS_ID][row]]
+    said = answered[signatures.CLASS_ID][row]
+    wanted = labels[int(expected[row].argmax() if sure[row] else said)]
     if label.decode() != wanted:
       raise ExportError(
         f'export: {signature} calls image {names[row]} {label.decode()!r}; expected: {wanted!r}, '
