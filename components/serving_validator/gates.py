@@ -157,9 +157,8 @@ def _other_labels(
   Where two classes are as likely within what probabilities may differ, either name is right.
   """
   others, example = 0, ''
-  known = [row for row, name in enumerate(measured.ids.tolist()) if name in evaluated]
-  for row in known:
-    image_id = str(measured.ids[row])
+  known = [(row, name) for row, name in enumerate(measured.ids.tolist()) if name in evaluated]
+  for row, image_id in known:
     probabilities = evaluated[image_id]
     if len(probabilities) != len(names):
       return None, 0, 'images', f'{len(names)} names for {len(probabilities)} classes.'

@@ -287,9 +287,8 @@ def _judge(
   # Between two that are as likely, rounding decides.
   sure = first_two[:, 1] - first_two[:, 0] > 2 * limit
   for row, label in enumerate(answered[signatures.PREDICTED_LABEL]):
-    wanted = labels[
-      int(expected[row].argmax() if sure[row] else answered[signatures.CLASS_ID][row])
-    ]
+    said = answered[signatures.CLASS_ID][row]
+    wanted = labels[int(expected[row].argmax() if sure[row] else said)]
     if label.decode() != wanted:
       raise ExportError(
         f'export: {signature} calls image {names[row]} {label.decode()!r}; expected: {wanted!r}, '

@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 import io
+import json
+import types
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from PIL import Image, ImageOps
 
 from models import classifier, decision, decoder, export, known_images
 from models.training import export_proof
+from models.training import run as training
 from schemas.config import Config
 from schemas.errors import ExportError
 from tests.unit.models.training.conftest import small_network
@@ -145,6 +148,45 @@ def test_names_in_another_order_are_refused_with_both_names(prove, honest, train
 def test_another_temperature_is_refused(prove, honest):
   with pytest.raises(ExportError, match='serving_default and the trained network differ'):
     prove(honest, decided=decision.Decision(1.0, DECISION.thresholds))
+
+
+@pytest.mark.parametrize('checks', [True, False])
+def test_a_training_ends_with_it_and_records_it(
+  model, training_data, transform_output, tmp_path, monkeypatch, checks
+):
+  config = CONFIG.model_copy(update={'train': CONFIG.train.model_copy(update={'checks': checks})})
+  record = {'checks': [], 'seed': 0}
+  trained = training.Trained(model, record, DECISION)
+  monkeypatch.setattr(training, 'train', lambda *_: trained)
+  monkeypatch.setattr(training.export, 'export', lambda *given: _copy(given[5]))
+  fn_args = types.SimpleNamespace(
+    custom_config={'config': config.model_dump_json(by_alias=True), 'weights': 'none'},
+    hyperparameters=None,
+    transform_output=transform_output.transform_savedmodel_dir.rpartition('/')[0],
+    train_files=training_data.train.files,
+    eval_files=training_data.val.files,
+    model_run_dir=str(tmp_path),
+    serving_model_dir=str(tmp_path / 'no-export'),
+  )
+
+  def _copy(folder):
+    assert str(folder) == fn_args.serving_model_dir
+
+  if checks:
+    # Nothing was exported: the training does not end well.
+    with pytest.raises(ExportError, match='no-export: expected an export that can be loaded'):
+      training.run_fn(fn_args)
+    return
+  training.run_fn(fn_args)
+
+
+def test_what_it_found_joins_the_checks_in_the_record(model, honest, training_data, tmp_path):
+  trained = training.Trained(model, {'checks': [{'name': 'shapes'}], 'seed': 3}, DECISION)
+  training._prove(CONFIG, training_data, trained, honest, tmp_path)
+  record = json.loads((tmp_path / training.RECORD_FILE).read_text())
+  assert [check['name'] for check in record['checks']] == ['shapes', 'export']
+  assert record['export_proof']['images'] == 12 and record['seed'] == 3
+  assert record['checks'][1]['ok'] and '(limit 0.0001)' in record['checks'][1]['text']
 
 
 def test_ids_of_another_vocabulary_are_refused(training_data):
