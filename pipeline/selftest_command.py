@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import tempfile
 from collections.abc import Sequence
 
@@ -17,7 +18,9 @@ from schemas.errors import DataError
 GAP_FOUND = 3
 _NOT_CAUGHT = 'nobody'
 # Of what a gate said; --json FILE has all of it.
-_SHOWN = 220
+_SHOWN = 180
+# An image id is a sha256: its beginning tells which one.
+_ID = re.compile(r'\b([0-9a-f]{12})[0-9a-f]{52}\b')
 
 
 def run(json_file: pathlib.Path | None = None) -> int:
@@ -79,7 +82,7 @@ def _gap(outcome: Outcome) -> str:
 
 
 def _short(said: str) -> str:
-  text = ' '.join(said.split())
+  text = _ID.sub(r'\1...', ' '.join(said.split()))
   return text if len(text) <= _SHOWN else text[:_SHOWN].rsplit(' ', 1)[0] + ' ...'
 
 

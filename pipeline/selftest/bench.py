@@ -200,7 +200,8 @@ class Bench:
     if not failed:
       return None
     names = ', '.join(gate.gate for gate in failed)
-    return Caught(f'{SERVING_VALIDATOR}: {names}', ' '.join(gate.sentence() for gate in failed))
+    said = [dataclasses.replace(gate, detail=_told(gate.detail)).sentence() for gate in failed]
+    return Caught(f'{SERVING_VALIDATOR}: {names}', ' '.join(said))
 
   def write_identity(self, exported: pathlib.Path) -> None:
     """Gives an export the identity of the evaluated one."""
@@ -246,6 +247,12 @@ def run_pipeline(config: Config, through: str) -> Caught | None:
     return None
   *_, last = run.components
   return Caught(last, run.error)
+
+
+def _told(detail: str) -> str:
+  """Returns the line of a crash that names the error; any other detail is one line."""
+  lines = detail.splitlines() or ['']
+  return next((line for line in reversed(lines) if 'Error' in line), lines[-1])
 
 
 def _artifact(kind, uri: pathlib.Path):

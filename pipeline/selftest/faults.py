@@ -1,7 +1,5 @@
 """The faults: a literal table. Each plants one, and asks the gates of the pipeline."""
 
-import csv
-import io
 import random
 from collections.abc import Callable
 from typing import NamedTuple
@@ -104,16 +102,11 @@ def _shuffled_labels(on: Bench) -> Caught | None:
 
 def _leaked_split(on: Bench) -> Caught | None:
   root = on.root / 'leaked'
-  names = pictures.write(root, 60, seed=3, given=True)
-  with open(root / 'labels.csv', newline='', encoding='utf-8') as stream:
-    rows = list(csv.reader(stream))[1:]
-  original = rows[0]
-  assert original[2] == features.TRAIN and names  # by pictures.write
-  with Image.open(root / 'images' / original[0]) as picture:
-    stream_ = io.BytesIO()
-    picture.save(stream_, 'JPEG', quality=90)
-  (root / 'images' / 'copy.jpg').write_bytes(stream_.getvalue())
-  pictures.write_labels(root, [*rows, ['copy.jpg', original[1], features.TEST]], given=True)
+  rows = pictures.write(root, 60, seed=3, given=True)
+  name, label, _ = next(row for row in rows if row[2] == features.TRAIN)
+  with Image.open(root / 'images' / name) as picture:
+    picture.save(root / 'images' / 'copy.jpg', quality=90)
+  pictures.write_labels(root, [*rows, ['copy.jpg', label, features.TEST]], given=True)
   return bench.run_pipeline(on.planted_data('leaked'), 'ImageExampleGen')
 
 

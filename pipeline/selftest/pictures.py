@@ -13,7 +13,7 @@ _BRIGHTER = 110
 
 def write(
   root: pathlib.Path, count: int, seed: int, light: float = 1.0, given: bool = False
-) -> list[str]:
+) -> list[list[str]]:
   """Writes noisy pictures in which one channel is the brightest, and labels.csv.
 
   Args:
@@ -24,7 +24,7 @@ def write(
     given: whether labels.csv says which split each picture is in, a fifth in val and in test.
 
   Returns:
-    The file names.
+    Rows of filename, label and split.
   """
   rng = np.random.default_rng(seed)
   (root / 'images').mkdir(parents=True)
@@ -38,7 +38,7 @@ def write(
     place = (number // len(COLOURS)) % 5
     rows.append([name, colour, {3: 'val', 4: 'test'}.get(place, 'train')])
   write_labels(root, rows, given)
-  return [row[0] for row in rows]
+  return rows
 
 
 def write_labels(root: pathlib.Path, rows: list[list[str]], given: bool) -> None:

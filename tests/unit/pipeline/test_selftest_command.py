@@ -69,12 +69,14 @@ def test_a_gap_is_named_and_is_the_exit_code(run, outcomes, gap):
 
 def test_the_table_has_a_row_for_each_with_the_gates_own_words():
   console = Console(width=200, record=True, file=open('/dev/null', 'w'))
-  long = Outcome('drifted data', 'dark', 'DataGate', 'DataGate', 'word ' * 100, 1.0)
+  words = f'image {"0123456789abcdef" * 4} ' + 'word ' * 100
+  long = Outcome('drifted data', 'dark', 'DataGate', 'DataGate', words, 1.0)
   console.print(selftest_command.render([CONTROL, CAUGHT, MISSED, long]))
   lines = console.export_text().splitlines()
   assert lines[0].split() == ['fault', 'caught', 'by', 'what', 'it', 'said']
   assert 'Trainer: export' in lines[2] and 'export: differ by 0.3' in lines[2]
   assert 'nobody' in lines[3] and 'no gate refused it' in lines[3]
+  assert 'image 0123456789ab... word' in lines[4]
   # Cut at a word; all of it is in the JSON.
   assert 'word ...' in ' '.join(' '.join(lines).split())
 
