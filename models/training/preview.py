@@ -90,6 +90,8 @@ def _is_on(config: AugmentConfig, name: str) -> bool:
     return config.crop_area < 1 and config.crop_ratio > 1
   if name == 'rand_magnitude':
     return bool(config.rand_augment)
+  if name == 'mix_probability':
+    return bool(config.mixup or config.cutmix) and config.mix_probability < 1
   return bool(getattr(config, name))
 
 
@@ -109,6 +111,7 @@ _MEANINGS = {
   'rand_magnitude': '{:g} of the largest; turns by up to {turn:.0f}°',
   'mixup': 'alpha {:g}: two images and their labels are blended',
   'cutmix': 'alpha {:g}: a box of another image, and its share of the label',
+  'mix_probability': '{:.0%} of the batches are mixed',
   'fn': '{}',
 }
 

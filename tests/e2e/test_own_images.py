@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from schemas import features
 from tests.e2e.experiment import sightline, write_images
 
 pytestmark = pytest.mark.slow
@@ -69,4 +70,4 @@ def test_a_draft_names_its_open_questions_and_publishes_in_its_run_folder(folder
   assert found['draft'] is True
   assert 'DRAFT      data.card.source is not filled in' in done.output
   assert found['published']['directory'].startswith(str(folder / 'runs/my-photos/serving/'))
-  assert {row['key'] for row in found['slices']} == {'label', 'bucket/brightness'}
+  assert {row['key'] for row in found['slices']} == {'label', *features.BUCKETS}

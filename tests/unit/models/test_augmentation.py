@@ -254,7 +254,7 @@ def test_what_changes_nothing_gives_the_very_batch():
 
 def test_every_field_that_changes_something_is_known_to_is_identity():
   """A new field of augment has to be listed above, and so in is_identity."""
-  of_others = {'crop_ratio', 'rand_magnitude', 'reasons'}
+  of_others = {'crop_ratio', 'rand_magnitude', 'mix_probability', 'reasons'}
   assert {next(iter(change)) for change in EACH} == set(AugmentConfig.model_fields) - of_others
 
 

@@ -109,7 +109,8 @@ def test_a_record_holds_config_seeds_lock_packages_machine_and_command(config):
   found = provenance.collect(config, ['sightline', 'run', 'a b.yaml'])
   assert found['command'] == ['sightline', 'run', 'a b.yaml']
   assert found['config']['train']['seed'] == 7
-  assert found['seeds'] == {'data.split.seed': 3, 'audit.seed': 0, 'train.seed': 7}
+  seeds = {'data.split.seed': 3, 'audit.seed': 0, 'train.seed': 7, 'analysis.seed': 0}
+  assert found['seeds'] == seeds
   text = doctor.lock_text()
   assert found['lock']['sha256'] == hashlib.sha256(text.encode()).hexdigest()
   assert found['packages']['keras'] == importlib.metadata.version('keras')
