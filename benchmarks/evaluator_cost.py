@@ -73,7 +73,7 @@ def write_export(folder: pathlib.Path, args: argparse.Namespace, seed: int) -> p
   """Writes the export of a network with random weights, below a Model artifact's folder."""
   import keras
 
-  from models import classifier, export
+  from models import classifier, export, known_images
   from schemas.config import Config
 
   keras.utils.set_random_seed(seed)
@@ -90,9 +90,13 @@ def write_export(folder: pathlib.Path, args: argparse.Namespace, seed: int) -> p
   transform = training_records.transform(ten, folder / 'analysed', config.image)
   path = folder / f'model-{seed}' / 'Format-Serving'
   path.parent.mkdir()
-  export.export(
-    model, transform, transform.transform_features_layer(), config, LABELS, path, run_id='cost'
+  width = model.get_layer('features').output.shape[-1]
+  # As large as a fitted one; its numbers cost nothing.
+  known = known_images.KnownImages(
+    np.zeros((len(LABELS), width)), np.eye(width, 64), np.ones(64), np.array(1.0)
   )
+  layer = transform.transform_features_layer()
+  export.export(model, transform, layer, config, LABELS, known, path, run_id='cost')
   return path
 
 
