@@ -156,9 +156,9 @@ def test_a_training_ends_with_it_and_records_it(
 ):
   config = CONFIG.model_copy(update={'train': CONFIG.train.model_copy(update={'checks': checks})})
   record = {'checks': [], 'seed': 0}
-  trained = training.Trained(model, record, DECISION)
+  trained = training.Trained(model, record, DECISION, KNOWN)
   monkeypatch.setattr(training, 'train', lambda *_: trained)
-  monkeypatch.setattr(training.export, 'export', lambda *given: _copy(given[5]))
+  monkeypatch.setattr(training.export, 'export', lambda *given: _copy(given[6]))
   fn_args = types.SimpleNamespace(
     custom_config={'config': config.model_dump_json(by_alias=True), 'weights': 'none'},
     hyperparameters=None,
@@ -181,7 +181,7 @@ def test_a_training_ends_with_it_and_records_it(
 
 
 def test_what_it_found_joins_the_checks_in_the_record(model, honest, training_data, tmp_path):
-  trained = training.Trained(model, {'checks': [{'name': 'shapes'}], 'seed': 3}, DECISION)
+  trained = training.Trained(model, {'checks': [{'name': 'shapes'}], 'seed': 3}, DECISION, KNOWN)
   training._prove(CONFIG, training_data, trained, honest, tmp_path)
   record = json.loads((tmp_path / training.RECORD_FILE).read_text())
   assert [check['name'] for check in record['checks']] == ['shapes', 'export']
