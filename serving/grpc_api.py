@@ -119,7 +119,6 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
       definitions = get_model_metadata_pb2.SignatureDefMap()
       for name, signature in signatures.items():
         definitions.signature_def[name].CopyFrom(signature)
-        definitions.signature_def[name].ClearField('defaults')
       response.metadata[_SIGNATURE_DEF].Pack(definitions)
     return response
 

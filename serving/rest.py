@@ -172,8 +172,6 @@ class _Endpoint:
     written = json_format.MessageToDict(
       definitions, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
-    for signature in written['signature_def'].values():
-      signature.pop('defaults', None)
     return JSONResponse(
       {
         'model_spec': {'name': lent.name, 'signature_name': '', 'version': str(lent.version)},
