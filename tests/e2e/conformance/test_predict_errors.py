@@ -173,3 +173,16 @@ def test_what_the_graph_refuses(server):
 def test_a_name_of_a_signature_under_a_million_brackets(server):
   body = '{"signature_name":' + '[' * 500_000 + ']' * 500_000 + '}'
   error_of(server.post(TWO, body), 400)
+
+
+@pytest.mark.embedded_only(
+  'its parser is no recursive one, and looks at no key that it does not know'
+)
+def test_a_million_brackets_anywhere(server):
+  body = '{"instances": [1.0], "nested":' + '[' * 500_000 + ']' * 500_000 + '}'
+  error_of(server.post(TWO, body), 400)
+
+
+@pytest.mark.embedded_only('it stops reading at the end of the first value')
+def test_what_comes_after_the_json(server):
+  error_of(server.post(TWO, '{"instances": [1.0]} and more'), 400)

@@ -5,7 +5,6 @@ SIGTERM.
 """
 
 import concurrent.futures
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,8 +17,10 @@ from tests.e2e.conformance import processes
 
 
 @pytest.fixture(scope='module', autouse=True)
-def refused_start(tmp_path_factory):
+def refused_start(request, tmp_path_factory):
   """A start that fails, under way beside the other case: each takes seconds of imports."""
+  if request.config.getoption('--server'):
+    pytest.skip('--server: another server is asked')
   path = tmp_path_factory.mktemp('refused') / 'bad.config'
   path.write_text('this is no config', encoding='utf-8')
   process = subprocess.Popen(
@@ -69,12 +70,3 @@ def test_a_config_file_that_is_none_ends_the_start(refused_start):
   said, _ = process.communicate(timeout=120)
   assert process.returncode != 0
   assert f'{path}: expected ModelServerConfig in its text format' in said
-
-
-def test_tensorflow_serving_itself(request):
-  """Says once that the cases were put to the embedded server alone."""
-  if not shutil.which(processes.TENSORFLOW_SERVING) and not request.config.getoption('--server'):
-    pytest.skip(
-      'needs tensorflow_model_server on PATH, or --server; see '
-      'deploy/conformance/run_against_tensorflow_serving.sh'
-    )

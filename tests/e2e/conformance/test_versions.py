@@ -4,6 +4,7 @@ import shutil
 import threading
 import time
 
+import grpc
 import pytest
 
 from tests.e2e.conformance import models
@@ -160,11 +161,26 @@ def test_a_broken_version_leaves_the_one_before(server, own_model):
   own_model.wait_for({1: 'AVAILABLE'})
   broken(own_model, 2)
   own_model.wait_for({1: 'AVAILABLE', 2: 'END'})
-  rows = server.get(f'/v1/models/{own_model.name}/versions/2').json()['model_version_status']
+  answer = server.get(f'/v1/models/{own_model.name}/versions/2')
+  assert answer.status_code == 200
+  rows = answer.json()['model_version_status']
   assert rows[0]['status']['error_code'] != 'OK'
   assert rows[0]['status']['error_message']
   assert server.predict_y(own_model.name) == (3.0, 1)
   error_of(server.post(f'{own_model.name}/versions/2:predict', {'instances': [2.0]}), 404)
+
+
+def test_a_model_without_any_version_that_works(server, own_model):
+  broken(own_model, 1)
+  # The code is UNKNOWN of TensorFlow Serving and FAILED_PRECONDITION of the embedded server.
+  with pytest.raises(grpc.RpcError):
+    own_model.serve()
+  own_model.wait_for({1: 'END'})
+  error_of(server.post(f'{own_model.name}:predict', {'instances': [2.0]}), 404)
+  assert server.predict_y('half_plus_two') == (3.0, 123)
+  own_model.add(2)
+  own_model.wait_for({2: 'AVAILABLE'})
+  assert server.predict_y(own_model.name) == (3.0, 2)
 
 
 def test_a_version_after_a_broken_one(server, own_model):
