@@ -198,6 +198,7 @@ def write_examples(path: pathlib.Path) -> None:
         'serving_default': _signature('classify', given, {'classes': classes, 'scores': scores}),
         'classes': _signature('classify', given, {'classes': s}),
         'scores': _signature('classify', given, {'scores': scores}),
+        'scores_and_more': _signature('classify', given, {'scores': scores, 'sum': x + y}),
         'sum': regress(x + y),
         'flat_sum': regress(tf.squeeze(x + y, 1)),
         'quotient': regress(x / y),

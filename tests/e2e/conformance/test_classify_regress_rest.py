@@ -42,6 +42,17 @@ def test_classes_alone(server):
   assert server.answer('examples:classify', body) == {'results': [[['bike', 0.0]], [['bus', 0.0]]]}
 
 
+def test_scores_alone(server):
+  body = {'signature_name': 'scores', 'examples': [{'x': 0.25, 'y': 0.5}]}
+  assert server.answer('examples:classify', body) == {'results': [[['', 0.25], ['', 0.5]]]}
+
+
+@pytest.mark.not_yet('a second output that is neither classes nor scores is refused')
+def test_scores_beside_another_output(server):
+  body = {'signature_name': 'scores_and_more', 'examples': [{'x': 0.25, 'y': 0.5}]}
+  assert server.answer('examples:classify', body) == {'results': [[['', 0.25], ['', 0.5]]]}
+
+
 @pytest.mark.parametrize('signature', ['sum', 'flat_sum'])
 def test_values_of_one_dimension_or_two(server, signature):
   body = {'signature_name': signature, 'examples': [{'x': 1.5, 'y': 0.5}, {'x': [0.25]}]}
