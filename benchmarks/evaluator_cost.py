@@ -11,7 +11,6 @@ answers come from the record of looks. The goal is at most twice the prediction 
 """
 
 import argparse
-import io
 import json
 import os
 import pathlib
@@ -22,10 +21,10 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
 import numpy as np
 import photo_folds
-import training_records
+import random_exports
 from PIL import Image
 
-LABELS = [f'class {number}' for number in range(10)]
+LABELS = random_exports.LABELS
 
 
 def main() -> None:
@@ -71,39 +70,9 @@ def write_photos(folder: pathlib.Path, test: int) -> dict[str, float]:
 
 def write_export(folder: pathlib.Path, args: argparse.Namespace, seed: int) -> pathlib.Path:
   """Writes the export of a network with random weights, below a Model artifact's folder."""
-  import keras
-
-  from models import classifier, export, known_images
-  from schemas.config import Config
-
-  keras.utils.set_random_seed(seed)
-  config = Config.model_validate(
-    {
-      'name': 'cost',
-      'image': {'height': args.size, 'width': args.size},
-      'model': {'backbone': args.backbone},
-    }
-  )
-  half: np.ndarray = np.full(3, 0.5, np.float32)
-  model = classifier.build(config.model, config.image, len(LABELS), half, half)
-  ten = [(pixels(), label) for label in LABELS]
-  transform = training_records.transform(ten, folder / 'analysed', config.image)
   path = folder / f'model-{seed}' / 'Format-Serving'
-  path.parent.mkdir()
-  width = model.get_layer('features').output.shape[-1]
-  # As large as a fitted one; its numbers cost nothing.
-  known = known_images.KnownImages(
-    np.zeros((len(LABELS), width)), np.eye(width, 64), np.ones(64), np.array(1.0)
-  )
-  layer = transform.transform_features_layer()
-  export.export(model, transform, layer, config, LABELS, known, path, run_id='cost')
+  random_exports.write(folder, path, args.backbone, args.size, seed)
   return path
-
-
-def pixels() -> bytes:
-  stream = io.BytesIO()
-  Image.new('RGB', (32, 32), (120, 90, 60)).save(stream, 'PNG')
-  return stream.getvalue()
 
 
 def predict(folder: pathlib.Path, export: pathlib.Path) -> float:

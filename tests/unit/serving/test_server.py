@@ -13,6 +13,7 @@ import pytest
 from schemas.errors import ServingError
 from schemas.weights_hash import weights_sha256
 from serving import client, door
+from serving import server as server_module
 from tests.unit.serving import exports
 
 LIMITS = door.Limits(body_bytes=20_000, image_bytes=9_000, image_pixels=10_000, images=3)
@@ -335,6 +336,12 @@ def test_nothing_to_serve_is_an_error_that_says_what_to_do(tmp_path, unservable_
   shutil.copytree(unservable_model, tmp_path / '1')
   with pytest.raises(ServingError, match='Could not find variable'):
     exports.served(tmp_path, 'm').start()
+
+
+def test_answers_are_not_held_back_by_nagle():
+  # asyncio sets TCP_NODELAY only on what says that it is TCP.
+  with server_module._listen('127.0.0.1', 0) as listener:
+    assert listener.proto == socket.IPPROTO_TCP
 
 
 def test_a_port_that_is_taken(tmp_path, image_model):
