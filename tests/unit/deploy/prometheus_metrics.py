@@ -42,6 +42,7 @@ def exported() -> dict[str, set[str]]:
   for name in (metrics.ANSWER_COUNT, metrics.LOW_CONFIDENCE_COUNT, metrics.FOREIGN_COUNT):
     counted.add(name, 'digits', '7', 'serving_default')
   counted.add(metrics.REFUSED_COUNT, 'digits', 'pixels')
+  counted.add(metrics.FALLBACK_COUNT, 'digits', 'previous')
   latency = ('digits', 'Predict', metrics.REST, '7', 'serving_default')
   counted.observe(metrics.REQUEST_LATENCY, 10.0, *latency)
   counted.observe(metrics.RUNTIME_LATENCY, 10.0, 'digits', 'Predict', '7', 'serving_default')

@@ -21,6 +21,7 @@ ALERTS = {
   'SightlineLatencyHigh',
   'SightlineErrorsHigh',
   'SightlineLowConfidenceHigh',
+  'SightlineFallback',
   'SightlineNothingAnswered',
   'SightlineDown',
 }
