@@ -196,6 +196,11 @@ class ServedModels:
     suffix = '' if spec.version is None else f' with version {spec.version}'
     raise StatusError(NOT_FOUND, f'Could not find any versions of model {spec.name}{suffix}')
 
+  @property
+  def closed(self) -> int:
+    """How many versions of today's models were closed after their last request."""
+    return sum(versions.closed for versions in self._models.values())
+
   def lower(self, name: str, version: int) -> int | None:
     """Returns the next lower version in service, if there is one."""
     versions = self._models.get(name)

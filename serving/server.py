@@ -17,7 +17,7 @@ import uvicorn
 from tensorflow_serving.config import model_server_config_pb2
 
 from schemas.errors import ServingError
-from serving import batching_parameters, door, metrics, model_config, rest
+from serving import batching_parameters, door, memory, metrics, model_config, rest
 from serving.batching import Batcher
 from serving.fallback import Fallback
 from serving.grpc_server import GrpcServer
@@ -226,12 +226,17 @@ class EmbeddedServer:
   def _poll(self) -> None:
     said = ''
     watched = _Watched(self.settings.model_config_file)
+    memory.settle()
+    closed = self.models.closed
     while not self._stop.wait(self.settings.poll_seconds):
       try:
         if watched.changed():
           self.models.reload(model_config.read(watched.path))
           _LOG.info('%s was read again.', watched.path)
         self.models.poll()
+        if closed != self.models.closed:
+          closed = self.models.closed
+          memory.give_back()
         said = ''
       except Exception as error:  # noqa: BLE001 - else no later version would ever be seen
         if str(error) != said:
