@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.unit.deploy.manifests import BIN, DEPLOY, GRPC, REST, documents
+from tests.unit.deploy.manifests import BIN, DEPLOY, GRPC, REST, command, documents, flags
 
 COMPOSE = DEPLOY / 'compose.yaml'
 
@@ -94,3 +94,18 @@ def test_grafana_finds_its_folders(services):
     'datasources'
   ]
   assert source['url'] == 'http://prometheus:9090' and 'prometheus' in services
+
+
+def test_the_server_may_finish_what_it_drains(services):
+  from serving import server
+
+  drain = float(flags(command(DEPLOY / 'server/Dockerfile'))['drain-seconds'])
+  # It starts as its image says.
+  assert 'command' not in services['server']
+  grace = int(services['server']['stop_grace_period'].removesuffix('s'))
+  assert grace > drain + server._DRAIN_SECONDS
+
+
+def test_tensorflow_serving_is_not_process_one(services):
+  # As process 1 it would sit SIGTERM out.
+  assert services['tensorflow-serving']['init'] is True

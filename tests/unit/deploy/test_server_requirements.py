@@ -58,7 +58,7 @@ def test_every_pin_is_that_of_the_runtime_lock():
   short, long = pins(LOCK), pins(ROOT / 'requirements/runtime.txt')
   assert len(short) > 20 and all(short.values())
   differing = [name for name, hashes in short.items() if long.get(name) != hashes]
-  assert not differing, f'{differing}: resolve {LOCK} anew; its .in says how'
+  assert not differing, f'{differing}: resolve {LOCK} anew: make lock'
 
 
 def test_nothing_of_a_pipeline_is_in_it():

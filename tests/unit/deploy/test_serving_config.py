@@ -109,3 +109,18 @@ def test_every_file_that_a_flag_names_is_mounted_or_copied(server, given):
   assert all((CONFIG / value.removeprefix('/config/')).is_file() for value in named)
   # TensorFlow Serving refuses to start with parameters of batches that it was not told to make.
   assert server == 'sightline' or {'enable_batching', 'batching_parameters_file'} <= set(given)
+
+
+def test_the_name_of_the_model_is_one_and_the_same():
+  (model,) = model_config.read(CONFIG / 'models.config').model_config_list.config
+  built = dict(
+    rest.split('=', 1)
+    for name, rest in manifests.instructions(DEPLOY / 'tensorflow_serving/Dockerfile')
+    if name == 'ARG'
+  )
+  assert built['MODEL_NAME'] == model.name and model.base_path == f'/models/{model.name}'
+  (volume,) = manifests.documents(DEPLOY / 'kubernetes/models_volume.yaml')
+  for name in ('inference_service', 'tensorflow_serving'):
+    service = manifests.documents(DEPLOY / f'kserve/{name}.yaml')[-1]
+    uri = service['spec']['predictor']['model']['storageUri']
+    assert uri == f'pvc://{volume["metadata"]["name"]}/{model.name}'
