@@ -47,7 +47,6 @@ def test_scores_alone(server):
   assert server.answer('examples:classify', body) == {'results': [[['', 0.25], ['', 0.5]]]}
 
 
-@pytest.mark.not_yet('a second output that is neither classes nor scores is refused')
 def test_scores_beside_another_output(server):
   body = {'signature_name': 'scores_and_more', 'examples': [{'x': 0.25, 'y': 0.5}]}
   assert server.answer('examples:classify', body) == {'results': [[['', 0.25], ['', 0.5]]]}

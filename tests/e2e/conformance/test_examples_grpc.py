@@ -150,7 +150,6 @@ def test_an_unknown_signature(server, call):
   assert text == 'No signature was found with the name: nothing'
 
 
-@pytest.mark.not_yet('the code is FAILED_PRECONDITION')
 @pytest.mark.parametrize(
   ('call', 'signature_name'),
   [

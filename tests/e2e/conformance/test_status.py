@@ -44,7 +44,6 @@ def test_rest_of_an_unknown_model(server):
   assert text == 'Could not find any versions of model nobody'
 
 
-@pytest.mark.not_yet('the text is another one')
 def test_rest_of_an_unknown_version(server):
   text = error_of(server.get('/v1/models/half_plus_two/versions/7'), 404)
   assert text == 'Could not find version 7 of model half_plus_two'

@@ -70,7 +70,6 @@ def test_a_request_that_is_not_answered_keeps_the_version_out(server, own_model,
   assert server.predict_y(own_model.name) == (3.0, 1)
 
 
-@pytest.mark.not_yet('a record of another kind is passed over')
 def test_a_kind_of_request_that_is_not_replayed_keeps_the_version_out(own_model):
   publish(own_model, GOOD['predict'], NOT_REPLAYED)
   assert own_model.settled(2) == 'END'
