@@ -300,17 +300,62 @@ def serve(
     pathlib.Path | None,
     typer.Option(help='Instead of CONFIG: the folder with one folder a version.'),
   ] = None,
+  model_config_file: Annotated[
+    pathlib.Path | None,
+    typer.Option(help="Instead of CONFIG: TensorFlow Serving's model config file, in text form."),
+  ] = None,
   name: Annotated[
     str | None, typer.Option(help='Of the model; by default the name of the folder.')
   ] = None,
-  host: Annotated[str, typer.Option(help='Address to listen on.')] = '127.0.0.1',
-  port: Annotated[int, typer.Option(help='Port to listen on; 0 for a free one.')] = 8501,
+  host: Annotated[
+    str, typer.Option(help='Address to listen on; 0.0.0.0 lets other machines in.')
+  ] = '127.0.0.1',
+  port: Annotated[int, typer.Option(help='Port of REST; 0 for a free one.')] = 8501,
+  grpc_port: Annotated[int, typer.Option(help='Port of gRPC; 0 for a free one.')] = 8500,
+  grpc_socket_path: Annotated[
+    str, typer.Option(metavar='PATH', help='Of a Unix socket, for gRPC as well.')
+  ] = '',
+  poll_seconds: Annotated[
+    float, typer.Option(min=0.01, help='Between two looks for a newer version.')
+  ] = 1.0,
+  drain_seconds: Annotated[
+    float, typer.Option(min=0, help='After SIGTERM: /readyz says no, and requests are answered.')
+  ] = 0.0,
+  batching: Annotated[
+    bool, typer.Option(help='Answer requests that meet by one call of the model.')
+  ] = True,
+  batching_parameters_file: Annotated[
+    pathlib.Path | None, typer.Option(help="TensorFlow Serving's BatchingParameters, in text form.")
+  ] = None,
+  ssl_key: Annotated[
+    pathlib.Path | None, typer.Option(help='Private key (PEM): TLS on both ports.')
+  ] = None,
+  ssl_certificate: Annotated[
+    pathlib.Path | None, typer.Option(help='Its certificate, with the chain (PEM).')
+  ] = None,
+  ssl_client_ca: Annotated[
+    pathlib.Path | None, typer.Option(help='Clients must bring a certificate of it (PEM).')
+  ] = None,
   overrides: SetOption = [],  # noqa: B006
 ):
-  """Serve the published model by TensorFlow Serving's REST API."""
+  """Serve models by TensorFlow Serving's REST and gRPC APIs."""
   from pipeline import serve_command
 
-  serve_command.serve(config, directory, name, host, port, overrides)
+  models = serve_command.Models(config, directory, model_config_file, name, tuple(overrides))
+  serve_command.serve(
+    models,
+    serve_command.Listening(
+      host,
+      port,
+      grpc_port,
+      grpc_socket_path,
+      serve_command.tls_files(ssl_key, ssl_certificate, ssl_client_ca),
+    ),
+    poll_seconds=poll_seconds,
+    drain_seconds=drain_seconds,
+    batching=batching,
+    batching_parameters_file=batching_parameters_file,
+  )
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """`sightline serve` and `sightline predict`: the embedded server and its client."""
 
 import contextlib
+import dataclasses
 import pathlib
 from collections.abc import Sequence
 
@@ -13,47 +14,145 @@ from schemas.errors import ConfigError
 from schemas.loader import load_config
 
 
+@dataclasses.dataclass(frozen=True)
+class Models:
+  """What is to be served: exactly one of the first three.
+
+  Attributes:
+    config_path: of an experiment, whose published model it is.
+    directory: with one folder a version.
+    model_config_file: of TensorFlow Serving.
+    name: of the model, with a directory.
+    overrides: of the experiment.
+  """
+
+  config_path: pathlib.Path | None = None
+  directory: pathlib.Path | None = None
+  model_config_file: pathlib.Path | None = None
+  name: str | None = None
+  overrides: Sequence[str] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Listening:
+  """Where clients are answered.
+
+  Attributes:
+    host: address.
+    port: of REST; 0 for a free one.
+    grpc_port: of gRPC; 0 for a free one.
+    grpc_socket_path: of a Unix socket for gRPC; '' for none.
+    tls: key, certificate and, where clients must bring one, who vouches for theirs.
+  """
+
+  host: str
+  port: int
+  grpc_port: int
+  grpc_socket_path: str = ''
+  tls: tuple[pathlib.Path, pathlib.Path, pathlib.Path | None] | None = None
+
+
+def tls_files(
+  key: pathlib.Path | None, certificate: pathlib.Path | None, client_ca: pathlib.Path | None
+) -> tuple[pathlib.Path, pathlib.Path, pathlib.Path | None] | None:
+  """Returns the files of TLS, or None where nothing was given.
+
+  Raises:
+    ConfigError: a key without a certificate, or the other way round.
+  """
+  if key is None and certificate is None and client_ca is None:
+    return None
+  if key is None or certificate is None:
+    raise ConfigError(
+      'serve: expected --ssl-key and --ssl-certificate together. Received: '
+      f'{"no key" if key is None else "no certificate"}.'
+    )
+  return key, certificate, client_ca
+
+
 def serve(
-  config_path: pathlib.Path | None,
-  directory: pathlib.Path | None,
-  name: str | None,
-  host: str,
-  port: int,
-  overrides: Sequence[str],
+  models: Models,
+  listening: Listening,
+  poll_seconds: float,
+  drain_seconds: float,
+  batching: bool,
+  batching_parameters_file: pathlib.Path | None,
 ) -> None:
   """Serves until it is told to stop.
 
   Raises:
-    ConfigError: neither or both of config and directory are given.
-    ServingError: there is no version to serve, or the port is taken.
+    ConfigError: not exactly one of config, directory and model config file is given.
+    ServingError: there is no version to serve, or a port is taken.
   """
-  if (config_path is None) == (directory is None):
-    raise ConfigError(
-      'serve: expected either CONFIG or --directory. Received: '
-      f'{"neither" if config_path is None else "both"}.'
-    )
-  if config_path is not None:
-    config = load_config(config_path, overrides)
-    assert config.publish.directory is not None  # the loader fills it in
-    directory = config.publish.directory / config.model_name
-  assert directory is not None
+  _check_one(models)
+  if batching_parameters_file is not None and not batching:
+    raise ConfigError('serve: expected --batching with --batching-parameters-file.')
   console = Console(file=library_output.terminal(), highlight=False, soft_wrap=True)
-  model_name = name or directory.resolve().name
-  console.print(f'loading the newest version in {directory} ...')
+  source = models.model_config_file or _directory(models)
+  console.print(f'loading the newest version in {source} ...')
 
   loading = contextlib.ExitStack()
 
   def ready(running) -> None:
     # From here on, what the server prints is meant for whoever started it.
     loading.close()
-    console.print(f'serving {model_name} at {running.url}/v1/models/{model_name}; Ctrl-C stops it')
+    for name in running.models.names:
+      console.print(f'serving {name} at {running.url}/v1/models/{name}')
+    console.print(f'gRPC at {running.settings.host}:{running.grpc_port}; Ctrl-C stops it')
 
   with loading:
     loading.enter_context(library_output.held_back())
     # TensorFlow is loaded here, seconds after the arguments were checked.
-    from serving import server
+    from serving import batching_parameters, model_config, server
+    from serving.tls import Tls
 
-    server.serve(directory, model_name, host=host, port=port, on_ready=ready)
+    if models.model_config_file is not None:
+      config = model_config.read(models.model_config_file)
+    else:
+      directory = _directory(models)
+      config = model_config.single(models.name or directory.resolve().name, directory)
+    parameters = None
+    if batching_parameters_file is not None:
+      parameters = batching_parameters.read(batching_parameters_file)
+    elif batching:
+      parameters = batching_parameters.BatchingParameters()
+    settings = server.Settings(
+      listening.host,
+      listening.port,
+      listening.grpc_port,
+      listening.grpc_socket_path,
+      poll_seconds=poll_seconds,
+      model_config_file=models.model_config_file,
+      batching=parameters,
+      tls=Tls(*listening.tls) if listening.tls else None,
+    )
+    server.serve(config, settings, drain_seconds, ready)
+
+
+def _check_one(models: Models) -> None:
+  given = [
+    name
+    for name, value in (
+      ('CONFIG', models.config_path),
+      ('--directory', models.directory),
+      ('--model-config-file', models.model_config_file),
+    )
+    if value is not None
+  ]
+  if len(given) != 1:
+    raise ConfigError(
+      'serve: expected exactly one of CONFIG, --directory and --model-config-file. Received: '
+      f'{" and ".join(given) or "none"}.'
+    )
+
+
+def _directory(models: Models) -> pathlib.Path:
+  if models.directory is not None:
+    return models.directory
+  assert models.config_path is not None
+  config = load_config(models.config_path, models.overrides)
+  assert config.publish.directory is not None  # the loader fills it in
+  return config.publish.directory / config.model_name
 
 
 def predict(files: Sequence[pathlib.Path], url: str, model_name: str) -> None:

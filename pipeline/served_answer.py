@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from schemas import features
 from schemas.errors import DataError, ServingError, SightlineError
-from serving import client, server
+from serving import client, model_config, server
 
 
 def ask(request: dict) -> dict:
@@ -29,7 +29,8 @@ def ask(request: dict) -> dict:
   """
   row = _smallest_test_image(request['manifest'])
   path = pathlib.Path(request['data_root'], row['path'])
-  with server.EmbeddedServer(request['directory'], request['name'], port=0) as running:
+  config = model_config.single(request['name'], request['directory'])
+  with server.EmbeddedServer(config, server.FREE_PORTS) as running:
     (answer,) = client.predict([path], running.url, request['name'])
   if answer.model_version != request['version']:
     raise ServingError(

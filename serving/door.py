@@ -29,7 +29,15 @@ class Limits:
 
 
 class RefusedError(ServingError):
-  """The request holds something that must not reach the graph."""
+  """The request holds something that must not reach the graph.
+
+  Attributes:
+    reason: in a word, for a count.
+  """
+
+  def __init__(self, text: str, reason: str):
+    super().__init__(text)
+    self.reason = reason
 
 
 def admit(inputs: Mapping[str, np.ndarray], limits: Limits) -> dict[str, np.ndarray]:
@@ -77,21 +85,25 @@ def _map(function: Callable[[int, Any], Any], array: np.ndarray) -> np.ndarray:
 def _check_count(count: int, name: str, limits: Limits) -> None:
   if count > limits.images:
     raise RefusedError(
-      f'{name}: expected at most {limits.images} images in a request. Received: {count}.'
+      f'{name}: expected at most {limits.images} images in a request. Received: {count}.',
+      'too_many_images',
     )
 
 
 def _prepared(data: Any, name: str, limits: Limits) -> bytes:
   if not isinstance(data, bytes):
-    raise RefusedError(f'{name}: expected the bytes of an image. Received: {type(data).__name__}.')
+    raise RefusedError(
+      f'{name}: expected the bytes of an image. Received: {type(data).__name__}.', 'no_bytes'
+    )
   if len(data) > limits.image_bytes:
     raise RefusedError(
-      f'{name}: expected at most {limits.image_bytes} bytes. Received: {len(data)}.'
+      f'{name}: expected at most {limits.image_bytes} bytes. Received: {len(data)}.',
+      'too_many_bytes',
     )
   try:
     return image_file.prepare(data, limits.image_pixels).encoded
   except image_file.ImageFileError as error:
-    raise RefusedError(f'{name}: {error.reason}: {error}') from error
+    raise RefusedError(f'{name}: {error.reason}: {error}', error.reason) from error
 
 
 def _example(index: int, record: Any) -> Any:
@@ -103,7 +115,8 @@ def _example(index: int, record: Any) -> Any:
     return example_pb2.Example.FromString(record)
   except (message.DecodeError, TypeError) as error:
     raise RefusedError(
-      f'{signatures.EXAMPLES}[{index}]: expected a serialised tf.Example. Received: {error}.'
+      f'{signatures.EXAMPLES}[{index}]: expected a serialised tf.Example. Received: {error}.',
+      'no_example',
     ) from error
 
 

@@ -1,31 +1,29 @@
-"""TensorFlow Serving's REST API: predict and status.
-
-Classify, regress, labels and metadata are not there yet and say so with 501.
-"""
+"""TensorFlow Serving's REST API: predict, classify, regress, status and metadata."""
 
 import dataclasses
 import json
 import logging
 import re
+import time
 import urllib.parse
 from collections.abc import Callable
 
 import tensorflow as tf
+from google.protobuf import json_format
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from tensorflow_serving.apis import get_model_metadata_pb2
 
-from schemas import signatures
 from schemas.errors import ServingError
-from serving import door, tensor_json
-from serving.http_errors import HttpError, code_and_text
+from serving import example_json, identity, metrics, status_error, tensor_json
+from serving.inference import Answer, Call, Inference, UnknownSignatureError
 from serving.servable import numpy_dtype
-from serving.versions import VersionNotFoundError, Versions, VersionStatus
-
-MODEL_VERSION = 'x-model-version'
-MODEL_SHA256 = 'x-model-sha256'
+from serving.served_models import Spec
+from serving.status_error import INTERNAL, INVALID_ARGUMENT, NOT_FOUND, StatusError
+from serving.versions import VersionStatus
 
 # On the undecoded path, as upstream; name and label are decoded afterwards.
 _POST = re.compile(
@@ -43,32 +41,39 @@ _LOG = logging.getLogger(__name__)
 
 
 def create_app(
-  versions: Versions,
-  model_name: str,
-  limits: door.Limits,
+  inference: Inference,
+  timeout_seconds: float = 30.0,
   accepting: Callable[[], bool] = lambda: True,
 ) -> Starlette:
-  """Builds the ASGI application for one model.
+  """Builds the ASGI application.
 
   Args:
-    versions: what is in service.
-    model_name: under which it is asked for.
-    limits: of a request.
+    inference: answers from the models in service.
+    timeout_seconds: after which a request that still waits for its turn is given up;
+      TensorFlow Serving's --rest_api_timeout_in_ms.
     accepting: false once the server is about to stop; /readyz then says 503.
   """
-  endpoint = _Endpoint(versions, model_name, limits)
+  endpoint = _Endpoint(inference, timeout_seconds)
 
   async def healthz(_: Request) -> Response:
     return Response('ok\n')
 
   async def readyz(_: Request) -> Response:
-    ready = versions.ready and accepting()
+    ready = inference.models.ready and accepting()
     return Response('ok\n' if ready else 'not ready\n', 200 if ready else 503)
+
+  async def prometheus(_: Request) -> Response:
+    return Response(inference.metrics.text(), media_type=metrics.CONTENT_TYPE)
+
+  async def stats(_: Request) -> Response:
+    return JSONResponse(inference.metrics.percentiles())
 
   return Starlette(
     routes=[
       Route('/healthz', healthz),
       Route('/readyz', readyz),
+      Route(metrics.PATH, prometheus),
+      Route('/stats', stats),
       Route(
         '/{path:path}',
         endpoint.answer,
@@ -80,9 +85,8 @@ def create_app(
 
 @dataclasses.dataclass(frozen=True)
 class _Endpoint:
-  versions: Versions
-  model_name: str
-  limits: door.Limits
+  inference: Inference
+  timeout_seconds: float
 
   async def answer(self, request: Request) -> Response:
     try:
@@ -90,90 +94,158 @@ class _Endpoint:
     except ClientDisconnect:
       return Response(status_code=499)
     except (ServingError, tf.errors.OpError) as error:
-      code, text = code_and_text(error)
-      if code >= 500:
-        _LOG.error('%s %s: %s', request.method, request.url.path, text)
-      return JSONResponse({'error': text}, code)
+      return _refusal(error, request)
 
   async def _route(self, request: Request) -> Response:
     path = request.scope.get('raw_path', request.url.path.encode()).decode('ascii', 'replace')
     if not path.lower().startswith('/v1/'):
-      raise HttpError(404, f'Not found: {path}')
+      raise StatusError(NOT_FOUND, f'Not found: {path}')
     if request.method == 'POST' and (match := _POST.fullmatch(path)):
       name, version, label, verb = match.groups()
-      if verb.lower() != 'predict':
-        raise HttpError(501, f'{verb} is not implemented here. Ask with predict.')
-      body = await _read_body(request, self.limits.body_bytes)
-      return await run_in_threadpool(self._predict, name, version, label, body)
+      asked = _Asked(
+        verb.lower(),
+        _spec(name, version, label),
+        identity.request_id(request.headers.get(identity.REQUEST_ID)),
+        time.perf_counter(),
+        time.monotonic() + self.timeout_seconds,
+      )
+      body = await _read_body(request, self.inference.limits.body_bytes)
+      return await run_in_threadpool(self._counted, asked, body, request)
     if request.method == 'GET' and (match := _GET.fullmatch(path)):
       name, version, label, metadata = match.groups()
       if name is None:
-        raise HttpError(400, 'Missing model name in request.')
-      if metadata:
-        raise HttpError(501, 'metadata is not implemented here.')
-      return self._status(urllib.parse.unquote(name), version, label)
-    raise HttpError(400, f'Malformed request: {request.method} {path}')
+        raise StatusError(INVALID_ARGUMENT, 'Missing model name in request.')
+      spec = _spec(name, version, label)
+      return self._metadata(spec) if metadata else self._status(spec)
+    raise StatusError(INVALID_ARGUMENT, f'Malformed request: {request.method} {path}')
 
-  def _predict(self, name: str, version: str | None, label: str | None, body: bytes) -> Response:
-    name = urllib.parse.unquote(name)
-    wanted = _version_number(version)
-    _refuse_label(label)
-    asked = f'Latest({name})' if wanted is None else f'Specific({name}, {wanted})'
-    not_found = HttpError(404, f'Servable not found for request: {asked}')
-    if name != self.model_name:
-      raise not_found
-    parsed = tensor_json.parse_body(body)
+  def _counted(self, asked: '_Asked', body: bytes, request: Request) -> Response:
+    """Answers one request, and counts it whatever becomes of it."""
+    name = asked.spec.name if asked.spec.name in self.inference.models.names else ''
+    counted = self.inference.metrics
     try:
-      with self.versions.use(wanted) as (number, servable):
-        signature_name = parsed.get('signature_name') or signatures.SERVING_DEFAULT
-        if not isinstance(signature_name, str) or signature_name not in servable.signatures:
-          raise HttpError(
-            400, f'Serving signature name: "{signature_name}" not found in signature def'
-          )
-        dtypes = {
-          key: numpy_dtype(info) for key, info in servable.signatures[signature_name].inputs.items()
-        }
-        inputs = door.admit(tensor_json.read_inputs(parsed, dtypes), self.limits)
-        outputs = servable.run(signature_name, inputs)
-        headers = {MODEL_VERSION: str(number)}
-        if servable.weights_sha256:
-          headers[MODEL_SHA256] = servable.weights_sha256
-    except VersionNotFoundError as error:
-      raise not_found from error
-    answer = tensor_json.write_outputs(outputs, row=tensor_json.ROW in parsed)
-    # Not JSONResponse: it refuses the NaN that TensorFlow Serving writes.
-    return Response(json.dumps(answer), media_type='application/json', headers=headers)
+      with self.inference.arriving():
+        answer, written = _VERBS[asked.verb](self.inference, asked, body)
+        # Not JSONResponse: it refuses the NaN that TensorFlow Serving writes.
+        text = json.dumps(written)
+    except (ServingError, tf.errors.OpError) as error:
+      code = status_error.code_and_text(error)[0]
+      counted.add(metrics.REQUEST_COUNT, name, status_error.name(code), '', '')
+      response = _refusal(error, request)
+      response.headers[identity.REQUEST_ID] = asked.request_id
+      return response
+    except Exception as error:  # noqa: BLE001 - a client is owed an answer, and a count
+      _LOG.exception('%s %s', request.method, request.url.path)
+      counted.add(metrics.REQUEST_COUNT, name, status_error.name(INTERNAL), '', '')
+      return JSONResponse({'error': f'Internal error: {type(error).__name__}'}, 500)
+    labels = (str(answer.version), answer.signature_name)
+    counted.add(metrics.REQUEST_COUNT, name, 'OK', *labels)
+    counted.observe(
+      metrics.REQUEST_LATENCY,
+      (time.perf_counter() - asked.begin) * 1e6,
+      name,
+      asked.verb.capitalize(),
+      metrics.REST,
+      *labels,
+    )
+    return Response(
+      text, media_type='application/json', headers=identity.of(answer, asked.request_id)
+    )
 
-  def _status(self, name: str, version: str | None, label: str | None) -> Response:
-    wanted = _version_number(version)
-    _refuse_label(label)
-    found = [row for row in self.versions.status() if wanted in (None, row.version)]
-    if name != self.model_name or not found:
-      suffix = '' if wanted is None else f' with version {wanted}'
-      raise HttpError(404, f'Could not find any versions of model {name}{suffix}')
-    return JSONResponse({'model_version_status': [_status_row(row) for row in found]})
+  def _status(self, spec: Spec) -> Response:
+    rows = [_status_row(row) for row in self.inference.models.status(spec)]
+    return JSONResponse({'model_version_status': rows})
+
+  def _metadata(self, spec: Spec) -> Response:
+    lent, signatures = self.inference.metadata(spec)
+    definitions = get_model_metadata_pb2.SignatureDefMap()
+    for name, signature in signatures.items():
+      definitions.signature_def[name].CopyFrom(signature)
+    written = json_format.MessageToDict(
+      definitions, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    for signature in written['signature_def'].values():
+      signature.pop('defaults', None)
+    return JSONResponse(
+      {
+        'model_spec': {'name': lent.name, 'signature_name': '', 'version': str(lent.version)},
+        'metadata': {'signature_def': written},
+      }
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Asked:
+  verb: str
+  spec: Spec
+  request_id: str
+  begin: float
+  deadline: float
+
+  def call(self, signature_name: str) -> Call:
+    return Call(self.spec, signature_name, self.request_id, self.deadline)
+
+
+def _predict(inference: Inference, asked: _Asked, body: bytes) -> tuple[Answer, dict]:
+  parsed = tensor_json.parse_body(body)
+
+  def read(signature):
+    return tensor_json.read_inputs(
+      parsed, {key: numpy_dtype(info) for key, info in signature.inputs.items()}
+    )
+
+  try:
+    answer = inference.predict(asked.call(parsed.get(tensor_json.SIGNATURE_NAME, '')), read)
+  except UnknownSignatureError as error:
+    raise StatusError(
+      INVALID_ARGUMENT,
+      f'Serving signature name: "{error.signature_name}" not found in signature def',
+    ) from error
+  return answer, tensor_json.write_outputs(answer.outputs, row=tensor_json.ROW in parsed)
+
+
+def _classify(inference: Inference, asked: _Asked, body: bytes) -> tuple[Answer, dict]:
+  parsed = tensor_json.parse_object(body)
+  call = asked.call(parsed.get(tensor_json.SIGNATURE_NAME, ''))
+  answer, result = inference.classify(call, example_json.read_input(parsed))
+  return answer, example_json.write_classifications(result)
+
+
+def _regress(inference: Inference, asked: _Asked, body: bytes) -> tuple[Answer, dict]:
+  parsed = tensor_json.parse_object(body)
+  call = asked.call(parsed.get(tensor_json.SIGNATURE_NAME, ''))
+  answer, result = inference.regress(call, example_json.read_input(parsed))
+  return answer, example_json.write_regressions(result)
+
+
+_VERBS = {'predict': _predict, 'classify': _classify, 'regress': _regress}
+
+
+def _refusal(error: Exception, request: Request) -> Response:
+  code, text = status_error.http_code(error), status_error.code_and_text(error)[1]
+  if code >= 500:
+    _LOG.error('%s %s: %s', request.method, request.url.path, text)
+  return JSONResponse({'error': text}, code)
 
 
 def _status_row(row: VersionStatus) -> dict:
   return {
     'version': str(row.version),  # int64 is a string in the JSON form of a protobuf
     'state': row.state,
-    'status': {'error_code': row.error_code, 'error_message': row.error_message},
+    'status': {'error_code': status_error.name(row.code), 'error_message': row.error_message},
   }
 
 
-def _version_number(text: str | None) -> int | None:
-  if text is None:
-    return None
-  number = int(text[:32])
-  if number >= 1 << 63:
-    raise HttpError(400, f'Failed to convert version: {text} to numeric.')
-  return number
-
-
-def _refuse_label(label: str | None) -> None:
+def _spec(name: str, version: str | None, label: str | None) -> Spec:
+  name = urllib.parse.unquote(name)
   if label is not None:
-    raise HttpError(400, f'Unrecognized servable version label: {urllib.parse.unquote(label)}')
+    return Spec(name, label=urllib.parse.unquote(label))
+  if version is None:
+    return Spec(name)
+  number = int(version[:32])
+  if number >= 1 << 63:
+    raise StatusError(INVALID_ARGUMENT, f'Failed to convert version: {version} to numeric.')
+  return Spec(name, number)
 
 
 async def _read_body(request: Request, limit: int) -> bytes:
@@ -189,5 +261,7 @@ async def _read_body(request: Request, limit: int) -> bytes:
     elif received > _DRAIN_BYTES:
       break
   if too_long:
-    raise HttpError(413, f'Expected a body of at most {limit} bytes. Received: more.')
+    raise StatusError(
+      INVALID_ARGUMENT, f'Expected a body of at most {limit} bytes. Received: more.', http=413
+    )
   return bytes(body)

@@ -1,9 +1,10 @@
-"""The embedded server: one model, its newest version, on HTTP.
+"""The embedded server: models on REST and gRPC, as TensorFlow Serving answers them.
 
-For a person at a terminal, for the demo and for tests; TensorFlow Serving itself
-serves the same folder.
+For laptops, for CI and for machines that TensorFlow Serving does not run on;
+TensorFlow Serving itself serves the same folders by the same config file.
 """
 
+import dataclasses
 import logging
 import pathlib
 import signal
@@ -13,13 +14,20 @@ import time
 from collections.abc import Callable
 
 import uvicorn
+from tensorflow_serving.config import model_server_config_pb2
 
 from schemas.errors import ServingError
-from serving import door, rest
-from serving.versions import Versions
+from serving import batching_parameters, door, metrics, model_config, rest
+from serving.batching import Batcher
+from serving.grpc_server import GrpcServer
+from serving.inference import Inference
+from serving.servable import Servable
+from serving.served_models import ServedModels
+from serving.tls import Tls
 
 LOOPBACK = '127.0.0.1'
 PORT = 8501  # TensorFlow Serving's for REST
+GRPC_PORT = 8500  # and for gRPC
 POLL_SECONDS = 1.0
 # Longest wait for requests that are under way when the server is told to stop.
 _DRAIN_SECONDS = 20
@@ -27,50 +35,95 @@ _DRAIN_SECONDS = 20
 _LOG = logging.getLogger(__name__)
 
 
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """How models are served.
+
+  Attributes:
+    host: to listen on; anything but loopback lets others in.
+    port: of REST; 0 for a free one.
+    grpc_port: of gRPC; 0 for a free one.
+    grpc_socket_path: of a Unix socket that gRPC listens on as well; '' for none.
+    poll_seconds: between two looks for a newer version, and for another config.
+    model_config_file: that is looked at again and again; None where the config stays.
+    limits: of a request.
+    batching: how requests are put together; None where each runs alone.
+    timeout_seconds: of a request of REST that waits for its turn.
+    tls: keys and certificates for both ports; None for plain text.
+    load: makes a Servable of a version's folder.
+  """
+
+  host: str = LOOPBACK
+  port: int = PORT
+  grpc_port: int = GRPC_PORT
+  grpc_socket_path: str = ''
+  poll_seconds: float = POLL_SECONDS
+  model_config_file: pathlib.Path | None = None
+  limits: door.Limits = door.Limits()
+  batching: batching_parameters.BatchingParameters | None = batching_parameters.BatchingParameters()
+  timeout_seconds: float = 30.0
+  tls: Tls | None = None
+  load: Callable[[pathlib.Path], Servable] = Servable
+
+
+# On free ports, for whoever starts a server of its own.
+FREE_PORTS = Settings(port=0, grpc_port=0)
+
+
 class EmbeddedServer:
-  """Serves `base_path`/<version>, the newest, as `model_name`.
+  """Serves the models of a config.
 
   A context manager that stops what it started:
 
   ```python
-  with EmbeddedServer('runs/digits/serving/digits', 'digits', port=0) as server:
+  config = model_config.single('digits', 'runs/digits/serving/digits')
+  with EmbeddedServer(config, FREE_PORTS) as server:
     httpx.get(f'{server.url}/v1/models/digits')
   ```
 
   Attributes:
-    port: that it listens on; chosen by the system where 0 was asked for.
-    url: scheme, host and port.
-    versions: what is in service.
+    port: of REST that it listens on.
+    url: scheme, host and port of REST.
+    grpc_port: of gRPC that it listens on.
+    models: in service.
+    metrics: that count and time.
   """
 
   def __init__(
     self,
-    base_path: pathlib.Path | str,
-    model_name: str,
-    host: str = LOOPBACK,
-    port: int = PORT,
-    poll_seconds: float = POLL_SECONDS,
-    limits: door.Limits | None = None,
+    config: model_server_config_pb2.ModelServerConfig,
+    settings: Settings = Settings(),
   ):
     """Takes the settings; nothing is opened or loaded yet.
 
     Args:
-      base_path: holds a folder a version.
-      model_name: under which clients ask.
-      host: to listen on; anything but loopback lets others in.
-      port: to listen on; 0 for a free one.
-      poll_seconds: between two looks for a newer version.
-      limits: of a request.
+      config: which models; see model_config.read and model_config.single.
+      settings: how.
+
+    Raises:
+      ServingError: the config cannot be served, or a file of TLS cannot be used.
     """
-    self.versions = Versions(base_path)
-    self.model_name = model_name
-    self.host, self.port = host, port
-    self._poll_seconds = poll_seconds
+    if settings.tls is not None:
+      settings.tls.check()
+    self.settings = settings
+    self.models = ServedModels(config, settings.load)
+    self.metrics = metrics.Metrics()
+    self.port, self.grpc_port = settings.port, settings.grpc_port
+    batcher = None
+    if settings.batching is not None:
+      batcher = Batcher(
+        settings.batching, lambda rows: self.metrics.observe(metrics.BATCH_SIZE, rows)
+      )
+      self.metrics.gauge(
+        metrics.QUEUE_DEPTH, lambda: batcher.depth, 'Requests that wait for a batch.'
+      )
+    self._inference = Inference(self.models, settings.limits, batcher, self.metrics)
     self._stop = threading.Event()
     self._draining = threading.Event()
     self._threads: list[threading.Thread] = []
+    self._grpc: GrpcServer | None = None
     app = rest.create_app(
-      self.versions, model_name, limits or door.Limits(), lambda: not self._draining.is_set()
+      self._inference, settings.timeout_seconds, lambda: not self._draining.is_set()
     )
     # It runs in a thread of its own, where uvicorn leaves the signals alone; in the
     # main thread it would raise SIGTERM again after its own end and kill the rest.
@@ -81,13 +134,15 @@ class EmbeddedServer:
         access_log=False,
         lifespan='off',
         timeout_graceful_shutdown=_DRAIN_SECONDS,
+        **(settings.tls.of_uvicorn() if settings.tls else {}),
       )
     )
 
   @property
   def url(self) -> str:
-    host = f'[{self.host}]' if ':' in self.host else self.host
-    return f'http://{host}:{self.port}'
+    host = self.settings.host
+    scheme = 'https' if self.settings.tls else 'http'
+    return f'{scheme}://{f"[{host}]" if ":" in host else host}:{self.port}'
 
   @property
   def alive(self) -> bool:
@@ -95,47 +150,66 @@ class EmbeddedServer:
     return bool(self._threads) and self._threads[0].is_alive()
 
   def start(self) -> None:
-    """Loads the newest version, then listens; returns when it answers.
+    """Loads what is wanted, then listens; returns when it answers.
 
     Raises:
-      ServingError: there is no version that can be read and served, or the port is
+      ServingError: a model has no version that can be read and served, or a port is
         taken.
     """
-    self.versions.poll()
-    if not self.versions.ready:
-      raise ServingError(self._why_not_ready())
+    self.models.poll()
+    for name in self.models.names:
+      if not self.models.ready_of(name):
+        text = self.models.why_not_ready(name)
+        self.models.close()
+        raise ServingError(text)
     try:
-      listener = _listen(self.host, self.port)
+      listener = _listen(self.settings.host, self.settings.port)
+      try:
+        self._grpc = GrpcServer(
+          self._inference,
+          self.settings.host,
+          self.settings.grpc_port,
+          self.settings.grpc_socket_path,
+          self.settings.tls,
+        )
+      except ServingError:
+        listener.close()
+        raise
     except ServingError:
-      self.versions.close()
+      self.models.close()
       raise
-    self.port = listener.getsockname()[1]
+    self.port, self.grpc_port = listener.getsockname()[1], self._grpc.port
     self._threads = [
       threading.Thread(target=self._uvicorn.run, args=([listener],), name='http', daemon=True),
       threading.Thread(target=self._poll, name='versions', daemon=True),
     ]
     for thread in self._threads:
       thread.start()
+    self._grpc.start()
     while not self._uvicorn.started:
       if not self.alive:
         raise ServingError(f'{self.url}: the server ended while it started; its log says why.')
       time.sleep(0.01)
 
   def stop(self, drain_seconds: float = 0.0) -> None:
-    """Answers what is under way, then stops listening and frees the model.
+    """Answers what is under way, then stops listening and frees the models.
 
     Args:
-      drain_seconds: for which /readyz already says 503 while requests are still
-        taken, so that a load balancer can look elsewhere.
+      drain_seconds: for which /readyz and gRPC's health already say no while requests
+        are still taken, so that a load balancer can look elsewhere.
     """
     self._draining.set()
+    if self._grpc is not None:
+      self._grpc.drain()
     if drain_seconds:
       time.sleep(drain_seconds)
     self._stop.set()
     self._uvicorn.should_exit = True
+    if self._grpc is not None:
+      self._grpc.stop(_DRAIN_SECONDS)
     for thread in self._threads:
       thread.join()
-    self.versions.close()
+    self.models.close()
 
   def __enter__(self) -> 'EmbeddedServer':
     self.start()
@@ -146,35 +220,48 @@ class EmbeddedServer:
 
   def _poll(self) -> None:
     said = ''
-    while not self._stop.wait(self._poll_seconds):
+    watched = _Watched(self.settings.model_config_file)
+    while not self._stop.wait(self.settings.poll_seconds):
       try:
-        self.versions.poll()
+        if watched.changed():
+          self.models.reload(model_config.read(watched.path))
+          _LOG.info('%s was read again.', watched.path)
+        self.models.poll()
         said = ''
       except Exception as error:  # noqa: BLE001 - else no later version would ever be seen
         if str(error) != said:
           _LOG.exception('Looking for a newer version failed; it is tried again.')
         said = str(error)
 
-  def _why_not_ready(self) -> str:
-    failed = self.versions.status()
-    if failed:
-      return (
-        f'{self.versions.base_path}/{failed[0].version}: expected a version that can be '
-        f'served. Received: {failed[0].error_message}'
-      )
-    return (
-      f'{self.versions.base_path}: expected a folder such as 1 with saved_model.pb. '
-      'Received: none. Publish a model with: sightline run CONFIG'
-    )
+
+class _Watched:
+  """The model config file, and whether it is another one than before."""
+
+  def __init__(self, path: pathlib.Path | None):
+    self.path = path or pathlib.Path()
+    self._given = path is not None
+    self._seen = self._stamp()
+
+  def changed(self) -> bool:
+    stamp = self._stamp()
+    if stamp is None or stamp == self._seen:
+      return False
+    self._seen = stamp
+    return True
+
+  def _stamp(self) -> tuple[int, int, int] | None:
+    if not self._given:
+      return None
+    try:
+      found = self.path.stat()
+    except OSError:
+      return None
+    return found.st_mtime_ns, found.st_ino, found.st_size
 
 
 def serve(
-  base_path: pathlib.Path | str,
-  model_name: str,
-  host: str = LOOPBACK,
-  port: int = PORT,
-  poll_seconds: float = POLL_SECONDS,
-  limits: door.Limits | None = None,
+  config: model_server_config_pb2.ModelServerConfig,
+  settings: Settings = Settings(),
   drain_seconds: float = 0.0,
   on_ready: Callable[[EmbeddedServer], None] = lambda server: None,
 ) -> None:
@@ -183,19 +270,15 @@ def serve(
   Call it in the main thread, where Python delivers signals.
 
   Args:
-    base_path: holds a folder a version.
-    model_name: under which clients ask.
-    host: to listen on.
-    port: to listen on; 0 for a free one.
-    poll_seconds: between two looks for a newer version.
-    limits: of a request.
+    config: which models.
+    settings: how they are served.
     drain_seconds: see EmbeddedServer.stop.
     on_ready: called once with the server when it answers; it has `url`.
 
   Raises:
-    ServingError: there is no version that can be served, or the port is taken.
+    ServingError: there is no version that can be served, or a port is taken.
   """
-  server = EmbeddedServer(base_path, model_name, host, port, poll_seconds, limits)
+  server = EmbeddedServer(config, settings)
   told = threading.Event()
   before = {
     number: signal.signal(number, lambda *_: told.set())

@@ -16,6 +16,7 @@ from schemas.errors import ServingError
 
 ROW = 'instances'
 COLUMN = 'inputs'
+SIGNATURE_NAME = 'signature_name'
 _B64 = 'b64'
 # Outputs of such a name come back in base64, and so does what is no text.
 _BYTES_SUFFIX = '_bytes'
@@ -25,14 +26,13 @@ class FormatError(ServingError):
   """The body is not what the API expects; TensorFlow Serving's INVALID_ARGUMENT."""
 
 
-def parse_body(body: bytes) -> dict:
+def parse_object(body: bytes) -> dict:
   """Returns the JSON object of a request's body.
 
   NaN, Infinity and -Infinity are read, as TensorFlow Serving does.
 
   Raises:
-    FormatError: the body is no JSON object, or has not exactly one of
-      `instances` and `inputs`.
+    FormatError: the body is no JSON object, or its signature_name no string.
   """
   try:
     parsed = json.loads(body)
@@ -40,6 +40,19 @@ def parse_body(body: bytes) -> dict:
     raise FormatError(f'JSON Parse error: {error}') from error
   if not isinstance(parsed, dict):
     raise FormatError(f'JSON Value: expected an object. Received: {type(parsed).__name__}.')
+  if not isinstance(parsed.get(SIGNATURE_NAME, ''), str):
+    raise FormatError(f"'{SIGNATURE_NAME}' key must be a string value.")
+  return parsed
+
+
+def parse_body(body: bytes) -> dict:
+  """Returns the JSON object of a predict request.
+
+  Raises:
+    FormatError: as parse_object; also if it has not exactly one of `instances` and
+      `inputs`.
+  """
+  parsed = parse_object(body)
   if (ROW in parsed) == (COLUMN in parsed):
     raise FormatError(
       f"Expected exactly one of the keys '{ROW}' and '{COLUMN}'. "
@@ -93,7 +106,7 @@ def write_outputs(outputs: Mapping[str, np.ndarray], row: bool) -> dict:
 def _columns_of_rows(rows: Any, dtypes: Mapping[str, np.dtype]) -> dict[str, Any]:
   if not isinstance(rows, list) or not rows:
     raise FormatError(f"'{ROW}': expected a list that is not empty.")
-  named = isinstance(rows[0], dict) and not _is_bytes(rows[0])
+  named = isinstance(rows[0], dict) and not is_base64(rows[0])
   if not named:
     if len(dtypes) != 1:
       raise FormatError(
@@ -112,7 +125,7 @@ def _columns_of_rows(rows: Any, dtypes: Mapping[str, np.dtype]) -> dict[str, Any
 
 
 def _columns(value: Any, dtypes: Mapping[str, np.dtype]) -> Mapping[str, Any]:
-  if isinstance(value, dict) and not _is_bytes(value):
+  if isinstance(value, dict) and not is_base64(value):
     missing = sorted(set(dtypes) - set(value))
     if missing:
       raise FormatError(
@@ -124,7 +137,8 @@ def _columns(value: Any, dtypes: Mapping[str, np.dtype]) -> Mapping[str, Any]:
   return {next(iter(dtypes)): value}
 
 
-def _is_bytes(value: Any) -> bool:
+def is_base64(value: Any) -> bool:
+  """Whether a value is {"b64": ...}, the form of bytes."""
   return isinstance(value, dict) and set(value) == {_B64}
 
 
@@ -155,8 +169,8 @@ def _shape_and_leaves(name: str, value: Any, depth: int, leaves: list) -> tuple[
 def _leaf(name: str, leaf: Any, dtype: np.dtype) -> Any:
   kind = dtype.kind
   if kind == 'O':
-    if _is_bytes(leaf):
-      return _from_base64(name, leaf[_B64])
+    if is_base64(leaf):
+      return decoded_base64(name, leaf)
     if isinstance(leaf, str):
       return leaf.encode()
   elif kind == 'b':
@@ -174,9 +188,14 @@ def _leaf(name: str, leaf: Any, dtype: np.dtype) -> Any:
   raise FormatError(f'{name}: expected {expected}. Received: {json.dumps(leaf)[:60]}.')
 
 
-def _from_base64(name: str, text: Any) -> bytes:
+def decoded_base64(name: str, value: Any) -> bytes:
+  """Returns the bytes of {"b64": "..."}.
+
+  Raises:
+    FormatError: it is no base64; `name` says where.
+  """
   try:
-    return base64.b64decode(text, validate=True)
+    return base64.b64decode(value[_B64], validate=True)
   except (binascii.Error, TypeError, ValueError) as error:
     raise FormatError(f'{name}: expected base64. Received: {error}.') from error
 
@@ -185,7 +204,7 @@ def _plain(name: str, array: np.ndarray) -> Any:
   array = np.asarray(array)
   if array.dtype.kind in 'OSU':
     leaves: list = array.astype(object).ravel().tolist()
-    values = [_text(name, leaf) for leaf in leaves]
+    values = [text_or_base64(name, leaf) for leaf in leaves]
     plain: np.ndarray = np.empty(len(values), object)
     plain[:] = values
     return plain.reshape(array.shape).tolist()
@@ -195,7 +214,8 @@ def _plain(name: str, array: np.ndarray) -> Any:
   return array.tolist()
 
 
-def _text(name: str, value: Any) -> Any:
+def text_or_base64(name: str, value: Any) -> Any:
+  """Returns text, or {"b64": "..."} for what is none and for outputs named *_bytes."""
   data = value if isinstance(value, bytes) else str(value).encode()
   if not name.endswith(_BYTES_SUFFIX):
     try:
@@ -203,3 +223,8 @@ def _text(name: str, value: Any) -> Any:
     except UnicodeDecodeError:
       pass
   return {_B64: base64.b64encode(data).decode()}
+
+
+def plain_float(value: float) -> float:
+  """Returns a float32 by way of its shortest decimal."""
+  return float(str(np.float32(value)))

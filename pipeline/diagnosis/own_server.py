@@ -76,14 +76,15 @@ def _stop(process: subprocess.Popen) -> None:
 
 def main(base: str, model_name: str) -> None:
   """Serves until SIGTERM; prints the URL, or the error, as a line of JSON."""
-  from serving import server
+  from serving import model_config, server
 
   def say(**fields: str) -> None:
     sys.stdout.write(json.dumps(fields) + '\n')
     sys.stdout.flush()
 
   try:
-    server.serve(base, model_name, port=0, on_ready=lambda running: say(url=running.url))
+    config = model_config.single(model_name, base)
+    server.serve(config, server.FREE_PORTS, on_ready=lambda running: say(url=running.url))
   except SightlineError as error:
     say(error=str(error))
 

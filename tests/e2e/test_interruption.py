@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.experiment import Experiment, write_csv, write_images
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.fixture(scope='module')

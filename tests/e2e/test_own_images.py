@@ -62,6 +62,7 @@ def test_init_run_serve_and_predict(folder):
   assert asked.code == 1 and 'Traceback' not in asked.output
 
 
+@pytest.mark.long
 def test_a_draft_names_its_open_questions_and_publishes_in_its_run_folder(folder):
   done = sightline('run', '--data-root', 'my photos', '--no-ask', *QUICK, cwd=folder)
   assert done.code == 0, done.output

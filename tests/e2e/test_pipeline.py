@@ -324,6 +324,7 @@ def later(third, experiment, first):
   return done
 
 
+@pytest.mark.long
 def test_mixed_precision_trains_in_bfloat16_and_exports_float32_that_agrees(later):
   assert later.summary['model']['precision']['policy'] == 'mixed_bfloat16'
   assert later.summary['model']['compute_dtype'] == 'bfloat16'
@@ -382,6 +383,7 @@ def test_an_unknown_slice_in_a_floor_is_an_error(experiment):
   assert 'evaluate.slice_floors: expected one of label' in done.output
 
 
+@pytest.mark.long
 def test_a_class_that_the_model_in_service_does_not_know_is_no_obstacle(third, experiment):
   rows = list(csv.DictReader(open(experiment.data / 'labels.csv')))
   more = [

@@ -8,7 +8,6 @@ import subprocess
 import pytest
 
 from pipeline import next_steps
-from serving.server import EmbeddedServer
 from tests.unit.serving import exports
 
 
@@ -28,7 +27,7 @@ def test_the_curl_line_asks_about_photos_of_every_size(tmp_path, seed, side):
   image = tmp_path / "it's a [photo].png"
   image.write_bytes(exports.encoded(seed, 'PNG', side, side))
   assert side < 100 or image.stat().st_size > 200_000
-  with EmbeddedServer(tmp_path / 'serving', 'tiny', port=0) as server:
+  with exports.served(tmp_path / 'serving', 'tiny') as server:
     done = subprocess.run(
       ['bash', '-c', next_steps.curl('tiny', image, server.url)],
       capture_output=True,

@@ -3,6 +3,7 @@
 import io
 import json
 import pathlib
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,12 +14,21 @@ from models import decision, decoder
 from schemas import features, signatures
 from schemas.config import ImageConfig
 from schemas.weights_hash import weights_sha256
+from serving import model_config
+from serving.server import EmbeddedServer, Settings
 
 SIDE = 8
 IMAGE = ImageConfig(height=SIDE, width=SIDE)
 LABELS = ('blue', 'green', 'red')
 # Of the class probabilities nothing is changed; what is not sure is foreign.
 PLAIN = decision.Decision(1.0, (0.0,) * len(LABELS), 0.6)
+
+
+def served(base: pathlib.Path, name: str, **settings: Any) -> EmbeddedServer:
+  """A server of one model, on free ports."""
+  return EmbeddedServer(
+    model_config.single(name, base), Settings(**({'port': 0, 'grpc_port': 0} | settings))
+  )
 
 
 def picture(seed: int, width: int = 23, height: int = 14) -> Image.Image:

@@ -12,7 +12,6 @@ import tensorflow as tf
 from models import decoder, image_file
 from schemas import signatures
 from serving.servable import Servable
-from serving.server import EmbeddedServer
 from tests.unit.models import file_zoo
 from tests.unit.models.test_orientation import PICTURES, block, with_exif
 from tests.unit.serving import exports
@@ -35,7 +34,7 @@ TAKEN = {name: animal for name, animal in FILES.items() if animal.pixels is not 
 def server(tmp_path_factory, image_model):
   base = tmp_path_factory.mktemp('base')
   shutil.copytree(image_model, base / '1')
-  with EmbeddedServer(base, 'zoo', port=0) as running:
+  with exports.served(base, 'zoo') as running:
     yield running
 
 

@@ -13,7 +13,6 @@ import pytest
 from schemas.errors import ServingError
 from schemas.weights_hash import weights_sha256
 from serving import client, door
-from serving.server import EmbeddedServer
 from tests.unit.serving import exports
 
 LIMITS = door.Limits(body_bytes=20_000, image_bytes=9_000, image_pixels=10_000, images=3)
@@ -27,7 +26,7 @@ def b64(data: bytes) -> dict:
 def server(tmp_path_factory, image_model):
   base = tmp_path_factory.mktemp('base')
   shutil.copytree(image_model, base / '7')
-  with EmbeddedServer(base, 'digits', port=0, poll_seconds=3600, limits=LIMITS) as running:
+  with exports.served(base, 'digits', poll_seconds=3600, limits=LIMITS) as running:
     yield running
 
 
@@ -35,7 +34,7 @@ def server(tmp_path_factory, image_model):
 def affine(tmp_path_factory):
   base = tmp_path_factory.mktemp('base')
   exports.write_affine_model(base / '3')
-  with EmbeddedServer(base, 'half plus two', port=0, poll_seconds=3600) as running:
+  with exports.served(base, 'half plus two', poll_seconds=3600) as running:
     yield running
 
 
@@ -157,8 +156,8 @@ def test_the_body_is_capped_with_and_without_its_length(server):
       'Unrecognized servable version label: stable',
     ),
     ('POST', f'/v1/models/digits/versions/{2**70}:predict', 400, 'to numeric'),
-    ('POST', '/v1/models/digits:classify', 501, 'not implemented'),
-    ('GET', '/v1/models/digits/metadata', 501, 'not implemented'),
+    ('POST', '/v1/models/digits:classify', 400, "key 'examples' is expected"),
+    ('GET', '/v1/models/other/metadata', 404, 'Servable not found for request: Latest(other)'),
     ('DELETE', '/v1/models/digits', 400, 'Malformed request: DELETE'),
     ('GET', '/elsewhere', 404, 'Not found'),
   ],
@@ -234,7 +233,7 @@ def test_a_newer_version_takes_over_without_a_failed_request(
   expected = {
     seed: exports.expected_probabilities(seed, exports.picture(1)).tolist() for seed in (1, 2)
   }
-  with EmbeddedServer(tmp_path, 'm', port=0, poll_seconds=0.05) as server:
+  with exports.served(tmp_path, 'm', poll_seconds=0.05) as server:
     body = json.dumps({'instances': [b64(exports.encoded(1))]})
 
     def ask(_):
@@ -277,7 +276,7 @@ def test_a_version_that_cannot_run_never_replaces_one_that_can(
   tmp_path, image_model, unservable_model
 ):
   shutil.copytree(image_model, tmp_path / '1')
-  with EmbeddedServer(tmp_path, 'm', port=0, poll_seconds=0.05) as server:
+  with exports.served(tmp_path, 'm', poll_seconds=0.05) as server:
     shutil.copytree(unservable_model, tmp_path / 'new')
     (tmp_path / 'new').rename(tmp_path / '2')
     deadline = time.monotonic() + 60
@@ -286,7 +285,7 @@ def test_a_version_that_cannot_run_never_replaces_one_that_can(
       rows = httpx.get(server.url + '/v1/models/m').json()['model_version_status']
       state = {row['version']: row for row in rows}
       time.sleep(0.05)
-    assert state['2']['status']['error_code'] == 'FailedPrecondition'
+    assert state['2']['status']['error_code'] == 'FAILED_PRECONDITION'
     assert 'Could not find variable' in state['2']['status']['error_message']
     answer = predict(server, {'instances': [b64(exports.encoded(1))]}, 'm')
     assert answer.headers['x-model-version'] == '1'
@@ -295,7 +294,7 @@ def test_a_version_that_cannot_run_never_replaces_one_that_can(
 @pytest.mark.parametrize('error', [OSError(116, 'Stale file handle'), ValueError('unheard of')])
 def test_looking_for_versions_goes_on_after_a_failure(tmp_path, monkeypatch, caplog, error):
   exports.write_affine_model(tmp_path / '1')
-  with EmbeddedServer(tmp_path, 'm', port=0, poll_seconds=0.02) as server:
+  with exports.served(tmp_path, 'm', poll_seconds=0.02) as server:
     looks = []
 
     def fails(path):
@@ -327,15 +326,15 @@ def test_a_base_path_that_cannot_be_read_is_an_error_at_the_start(tmp_path, monk
 
   monkeypatch.setattr('serving.versions.complete_versions', fails)
   with pytest.raises(ServingError, match='Permission denied'):
-    EmbeddedServer(tmp_path, 'm', port=0).start()
+    exports.served(tmp_path, 'm').start()
 
 
 def test_nothing_to_serve_is_an_error_that_says_what_to_do(tmp_path, unservable_model):
   with pytest.raises(ServingError, match='sightline run'):
-    EmbeddedServer(tmp_path, 'm', port=0).start()
+    exports.served(tmp_path, 'm').start()
   shutil.copytree(unservable_model, tmp_path / '1')
   with pytest.raises(ServingError, match='Could not find variable'):
-    EmbeddedServer(tmp_path, 'm', port=0).start()
+    exports.served(tmp_path, 'm').start()
 
 
 def test_a_port_that_is_taken(tmp_path, image_model):
@@ -344,7 +343,7 @@ def test_a_port_that_is_taken(tmp_path, image_model):
     taken.bind(('127.0.0.1', 0))
     taken.listen()
     with pytest.raises(ServingError, match='--port'):
-      EmbeddedServer(tmp_path, 'm', port=taken.getsockname()[1]).start()
+      exports.served(tmp_path, 'm', port=taken.getsockname()[1]).start()
 
 
 def test_the_client_gives_one_answer_a_file(server, tmp_path, image_model):

@@ -118,7 +118,7 @@ def test_files_that_cannot_be_read_now_are_tried_again_and_the_old_version_stays
     with pytest.raises(ServingError, match='2: expected files that can be read. .*denied'):
       versions.poll()
   failed = versions.status()[0]
-  assert (failed.version, failed.state, failed.error_code) == (2, 'END', 'Unavailable')
+  assert (failed.version, failed.state, failed.code) == (2, 'END', tf.errors.UNAVAILABLE)
   with versions.use(1) as (_, servable):
     assert answer(servable) == [3.0]
   broken.clear()

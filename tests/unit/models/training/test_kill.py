@@ -86,6 +86,7 @@ class Training:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_process_goes_on_to_the_same_weights_and_curve(
   training_data, transform_output, tmp_path
 ):
