@@ -1,7 +1,6 @@
 """The files: whole or not there, few enough, and never older than allowed."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -105,10 +104,12 @@ def test_what_a_killed_process_left_is_completed_and_what_is_in_use_is_not(tmp_p
   command = [sys.executable, '-c', code, str(tmp_path)]
   environment = {**os.environ, 'PYTHONPATH': os.getcwd()}
   with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
-    assert process.stdout.readline() == b'written\n'
-    log_files.recover(tmp_path)
-    assert log_files.whole(tmp_path) == [] and len(parts(tmp_path)) == 1
-    process.send_signal(signal.SIGKILL)
+    try:
+      assert process.stdout.readline() == b'written\n'
+      log_files.recover(tmp_path)
+      assert log_files.whole(tmp_path) == [] and len(parts(tmp_path)) == 1
+    finally:
+      process.kill()
   log_files.recover(tmp_path)
   (path,) = tmp_path.iterdir()
   assert path.suffix == '.tfrecord' and records(path) == [b'one', b'two']
