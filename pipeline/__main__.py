@@ -327,6 +327,19 @@ def serve(
   batching_parameters_file: Annotated[
     pathlib.Path | None, typer.Option(help="TensorFlow Serving's BatchingParameters, in text form.")
   ] = None,
+  fallback_previous: Annotated[
+    bool,
+    typer.Option(
+      '--fallback-previous',
+      help='Keep the version before the newest loaded; it answers when the newest fails.',
+    ),
+  ] = False,
+  fallback_label: Annotated[
+    str,
+    typer.Option(
+      metavar='LABEL', help='Answered with probability 0 when no version can; by default an error.'
+    ),
+  ] = '',
   ssl_key: Annotated[
     pathlib.Path | None, typer.Option(help='Private key (PEM): TLS on both ports.')
   ] = None,
@@ -355,6 +368,8 @@ def serve(
     drain_seconds=drain_seconds,
     batching=batching,
     batching_parameters_file=batching_parameters_file,
+    fallback_previous=fallback_previous,
+    fallback_label=fallback_label,
   )
 
 

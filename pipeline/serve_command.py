@@ -76,7 +76,9 @@ def serve(
   poll_seconds: float,
   drain_seconds: float,
   batching: bool,
-  batching_parameters_file: pathlib.Path | None,
+  batching_parameters_file: pathlib.Path | None = None,
+  fallback_previous: bool = False,
+  fallback_label: str = '',
 ) -> None:
   """Serves until it is told to stop.
 
@@ -104,6 +106,7 @@ def serve(
     loading.enter_context(library_output.held_back())
     # TensorFlow is loaded here, seconds after the arguments were checked.
     from serving import batching_parameters, model_config, server
+    from serving.fallback import Fallback
     from serving.tls import Tls
 
     if models.model_config_file is not None:
@@ -111,6 +114,9 @@ def serve(
     else:
       directory = _directory(models)
       config = model_config.single(models.name or directory.resolve().name, directory)
+      if fallback_previous:
+        policy = config.model_config_list.config[0].model_version_policy
+        policy.latest.num_versions = 2
     parameters = None
     if batching_parameters_file is not None:
       parameters = batching_parameters.read(batching_parameters_file)
@@ -125,6 +131,7 @@ def serve(
       model_config_file=models.model_config_file,
       batching=parameters,
       tls=Tls(*listening.tls) if listening.tls else None,
+      fallback=Fallback(fallback_previous, fallback_label),
     )
     server.serve(config, settings, drain_seconds, ready)
 

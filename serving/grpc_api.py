@@ -24,9 +24,11 @@ from tensorflow_serving.apis import (
 
 from schemas.errors import ServingError
 from serving import identity, status_error
-from serving.inference import Answer, Call, Inference, check_inputs, fill_spec
+from serving.calls import Answer, Call, fill_spec
+from serving.inference import Inference
 from serving.metrics import GRPC, REQUEST_COUNT, REQUEST_LATENCY
 from serving.served_models import Spec
+from serving.signature_checks import check_inputs
 from serving.status_error import INVALID_ARGUMENT, StatusError
 from serving.versions import VersionStatus
 

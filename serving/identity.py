@@ -6,7 +6,7 @@ The same names are headers of REST and trailing metadata of gRPC.
 import re
 import secrets
 
-from serving.inference import Answer
+from serving.calls import Answer
 
 MODEL_VERSION = 'x-model-version'
 MODEL_SHA256 = 'x-model-sha256'

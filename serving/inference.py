@@ -5,87 +5,43 @@ here.
 """
 
 import dataclasses
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
-from tensorflow_serving.apis import classification_pb2, inference_pb2, input_pb2, regression_pb2
+from tensorflow_serving.apis import (
+  classification_pb2,
+  inference_pb2,
+  input_pb2,
+  prediction_log_pb2,
+  regression_pb2,
+)
 
 from schemas import signatures
-from serving import door, example_calls
+from serving import door, example_calls, prediction_logs
+from serving import fallback as fallbacks
 from serving.batching import Batcher
+from serving.calls import Answer, Call, fill_spec
 from serving.metrics import (
   ANSWER_COUNT,
+  FALLBACK_COUNT,
   FOREIGN_COUNT,
   LOW_CONFIDENCE_COUNT,
   REFUSED_COUNT,
   RUNTIME_LATENCY,
   Metrics,
 )
-from serving.servable import Servable, numpy_dtype
 from serving.served_models import Lent, ServedModels, Spec
-from serving.status_error import FAILED_PRECONDITION, INVALID_ARGUMENT, UNIMPLEMENTED, StatusError
-
-# What tf.saved_model.signature_constants calls them.
-CLASSIFY = tf.saved_model.CLASSIFY_METHOD_NAME
-REGRESS = tf.saved_model.REGRESS_METHOD_NAME
+from serving.signature_checks import CLASSIFY, check_filter, check_tasks, signature_of
+from serving.status_error import INVALID_ARGUMENT, StatusError
 
 ReadInputs = Callable[[meta_graph_pb2.SignatureDef], Mapping[str, np.ndarray]]
 
-
-@dataclasses.dataclass(frozen=True)
-class Call:
-  """Who is asked, and until when.
-
-  Attributes:
-    spec: the model.
-    signature_name: '' for serving_default.
-    request_id: by which logs name it.
-    deadline: by time.monotonic(), in seconds; None for none.
-  """
-
-  spec: Spec
-  signature_name: str = ''
-  request_id: str = ''
-  deadline: float | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Answer:
-  """What a version said.
-
-  Attributes:
-    name: of the model.
-    version: that answered.
-    sha256: of its weights; '' for a model without any.
-    signature_name: that ran.
-    inputs: as the client sent them.
-    outputs: an array for each output that was asked for.
-    fallback: '' where the model answered; otherwise what did in its place.
-  """
-
-  name: str
-  version: int
-  sha256: str
-  signature_name: str
-  inputs: Mapping[str, np.ndarray]
-  outputs: Mapping[str, np.ndarray]
-  fallback: str = ''
-
-
-class UnknownSignatureError(StatusError):
-  """The model has no signature of that name.
-
-  Attributes:
-    signature_name: that name.
-  """
-
-  def __init__(self, signature_name: str):
-    super().__init__(FAILED_PRECONDITION, f'Serving signature key "{signature_name}" not found.')
-    self.signature_name = signature_name
+_LOG = logging.getLogger(__name__)
 
 
 class Inference:
@@ -96,6 +52,8 @@ class Inference:
     limits: of a request.
     batcher: puts requests together; without one each runs alone.
     metrics: that count and time.
+    fallback: what answers when a model cannot.
+    log: offer(request_id, build) is told of each answer, and returns at once.
   """
 
   def __init__(
@@ -104,11 +62,15 @@ class Inference:
     limits: door.Limits | None = None,
     batcher: Batcher | None = None,
     metrics: Metrics | None = None,
+    fallback: fallbacks.Fallback = fallbacks.Fallback(),
+    log: Callable[[str, Callable[[], prediction_log_pb2.PredictionLog]], Any] | None = None,
   ):
     self.models = models
     self.limits = limits or door.Limits()
     self.metrics = metrics or Metrics()
     self._batcher = batcher
+    self._fallback = fallback
+    self._log = log
 
   @contextmanager
   def arriving(self) -> Iterator[None]:
@@ -135,12 +97,56 @@ class Inference:
     """
     with self.models.use(call.spec) as lent:
       name = call.signature_name or signatures.SERVING_DEFAULT
-      signature = _signature(lent.servable, name)
-      _check_filter(output_filter, signature)
+      signature = signature_of(lent.servable, name)
+      check_filter(output_filter, signature)
       inputs = read(signature)
-      outputs = self._run(call, lent, name, inputs, 'Predict')
-      wanted = {key: outputs[key] for key in output_filter or sorted(outputs)}
-      return Answer(lent.name, lent.version, lent.servable.weights_sha256, name, inputs, wanted)
+      try:
+        outputs = self._run(call, lent, name, inputs, 'Predict')
+        answer = _answer(lent, name, inputs, outputs)
+      except Exception as error:
+        if not fallbacks.is_failure(error):
+          raise
+        _LOG.exception('%s, version %d, failed.', lent.name, lent.version)
+        instead = self._fall_back(call, lent, name, inputs, read)
+        if instead is None:
+          raise
+        answer = instead
+    wanted = {key: answer.outputs[key] for key in output_filter or sorted(answer.outputs)}
+    self._offer(call, lambda: prediction_logs.of_predict(answer))
+    return dataclasses.replace(answer, outputs=wanted)
+
+  def _fall_back(
+    self, call: Call, failed: Lent, name: str, inputs: Mapping[str, np.ndarray], read: ReadInputs
+  ) -> Answer | None:
+    """Answers in the place of a version that failed, if anything can.
+
+    A client that insists on a version gets no other.
+    """
+    below = self.models.lower(failed.name, failed.version)
+    if self._fallback.previous and call.spec.version is None and below is not None:
+      try:
+        with self.models.use(Spec(failed.name, below)) as lent:
+          again = read(signature_of(lent.servable, name))
+          outputs = self._run(call, lent, name, again, 'Predict')
+          return self._in_place(_answer(lent, name, again, outputs), fallbacks.PREVIOUS)
+      except Exception:  # noqa: BLE001 - what was tried in an emergency hides no error
+        _LOG.exception('%s, version %d, failed as well.', failed.name, below)
+    if not self._fallback.label:
+      return None
+    rows = len(next(iter(inputs.values())))
+    signature = failed.servable.signatures[name]
+    stated = fallbacks.stated(self._fallback.label, signature, rows)
+    if stated is None:
+      return None
+    return self._in_place(_answer(failed, name, inputs, stated), fallbacks.DEFAULT)
+
+  def _in_place(self, answer: Answer, kind: str) -> Answer:
+    self.metrics.add(FALLBACK_COUNT, answer.name, kind)
+    return dataclasses.replace(answer, fallback=kind)
+
+  def _offer(self, call: Call, build: Callable[[], prediction_log_pb2.PredictionLog]) -> None:
+    if self._log is not None:
+      self._log(call.request_id, build)
 
   def classify(
     self, call: Call, given: input_pb2.Input
@@ -152,7 +158,9 @@ class Inference:
       tf.errors.OpError: the graph refused them.
     """
     answer, size = self._by_examples(call, given, 'Classify', example_calls.check_classify)
-    return answer, example_calls.classifications(answer.outputs, size)
+    result = example_calls.classifications(answer.outputs, size)
+    self._offer(call, lambda: prediction_logs.of_classify(answer, given, result))
+    return answer, result
 
   def regress(
     self, call: Call, given: input_pb2.Input
@@ -164,7 +172,9 @@ class Inference:
       tf.errors.OpError: the graph refused them.
     """
     answer, size = self._by_examples(call, given, 'Regress', example_calls.check_regress)
-    return answer, example_calls.regressions(answer.outputs, size)
+    result = example_calls.regressions(answer.outputs, size)
+    self._offer(call, lambda: prediction_logs.of_regress(answer, given, result))
+    return answer, result
 
   def multi_inference(
     self, call: Call, request: inference_pb2.MultiInferenceRequest
@@ -177,7 +187,7 @@ class Inference:
     """
     if not request.tasks:
       raise StatusError(INVALID_ARGUMENT, 'Inference request must have at least one task.')
-    _check_tasks(request.tasks)
+    check_tasks(request.tasks)
     response = inference_pb2.MultiInferenceResponse()
     answers = []
     # One version answers every task, whatever is swapped meanwhile.
@@ -214,18 +224,12 @@ class Inference:
   ) -> tuple[Answer, int]:
     with self.models.use(call.spec) as lent:
       name = call.signature_name or signatures.SERVING_DEFAULT
-      signature = _signature(lent.servable, name)
+      signature = signature_of(lent.servable, name)
       wanted = check(name, signature)
       records = example_calls.records(given)
-      outputs = self._run(call, lent, name, {example_calls.INPUTS: records}, api)
-      answer = Answer(
-        lent.name,
-        lent.version,
-        lent.servable.weights_sha256,
-        name,
-        {example_calls.INPUTS: records},
-        {key: outputs[key] for key in wanted},
-      )
+      inputs = {example_calls.INPUTS: records}
+      outputs = self._run(call, lent, name, inputs, api)
+    answer = _answer(lent, name, inputs, {key: outputs[key] for key in wanted})
     return answer, len(records)
 
   def _run(
@@ -257,68 +261,7 @@ class Inference:
         self.metrics.add(counter, *labels, by=int(np.sum(outputs[output])))
 
 
-def fill_spec(model_spec, answer: Answer) -> None:
-  """Writes into a ModelSpec who answered."""
-  model_spec.name = answer.name
-  model_spec.version.value = answer.version
-  model_spec.signature_name = answer.signature_name
-
-
-def _signature(servable: Servable, name: str) -> meta_graph_pb2.SignatureDef:
-  if name not in servable.signatures:
-    raise UnknownSignatureError(name)
-  return servable.signatures[name]
-
-
-def check_inputs(inputs: Mapping[str, np.ndarray], signature: meta_graph_pb2.SignatureDef) -> None:
-  """Compares what a client sent with what the signature takes.
-
-  Raises:
-    StatusError: INVALID_ARGUMENT: an input is missing, not of the signature, or of
-      another type.
-  """
-  expected, received = set(signature.inputs), set(inputs)
-  if expected != received:
-    raise StatusError(
-      INVALID_ARGUMENT,
-      f'input size does not match signature: {len(received)}!={len(expected)} '
-      f'len({{{",".join(sorted(received))}}})!=len({{{",".join(sorted(expected))}}}). '
-      f'Sent extra: {{{",".join(sorted(received - expected))}}}. '
-      f'Missing but required: {{{",".join(sorted(expected - received))}}}.',
-    )
-  for name, info in signature.inputs.items():
-    if inputs[name].dtype != numpy_dtype(info):
-      raise StatusError(
-        INVALID_ARGUMENT,
-        f'{name}: expected {tf.dtypes.as_dtype(info.dtype).name}. '
-        f'Received: {inputs[name].dtype.name}.',
-      )
-
-
-def _check_filter(output_filter: Sequence[str], signature: meta_graph_pb2.SignatureDef) -> None:
-  for index, name in enumerate(output_filter):
-    if name not in signature.outputs:
-      raise StatusError(
-        INVALID_ARGUMENT,
-        f'output tensor alias not found in signature: {name} '
-        f'Outputs expected to be in the set {{{",".join(sorted(signature.outputs))}}}.',
-      )
-    if name in output_filter[:index]:
-      raise StatusError(INVALID_ARGUMENT, f'duplicate output tensor alias: {name}')
-
-
-def _check_tasks(tasks) -> None:
-  names = {task.model_spec.name for task in tasks}
-  if len(names) > 1:
-    raise StatusError(
-      INVALID_ARGUMENT,
-      'All ModelSpecs in a MultiInferenceRequest must access the same model name.',
-    )
-  seen: set[str] = set()
-  for task in tasks:
-    signature_name = task.model_spec.signature_name or signatures.SERVING_DEFAULT
-    if signature_name in seen:
-      raise StatusError(INVALID_ARGUMENT, f'Duplicate evaluation of signature: {signature_name}')
-    seen.add(signature_name)
-    if task.method_name not in (CLASSIFY, REGRESS):
-      raise StatusError(UNIMPLEMENTED, f'Unsupported signature method_name: {task.method_name}')
+def _answer(
+  lent: Lent, name: str, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
+) -> Answer:
+  return Answer(lent.name, lent.version, lent.servable.weights_sha256, name, inputs, outputs)

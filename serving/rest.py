@@ -19,9 +19,11 @@ from tensorflow_serving.apis import get_model_metadata_pb2
 
 from schemas.errors import ServingError
 from serving import example_json, identity, metrics, status_error, tensor_json
-from serving.inference import Answer, Call, Inference, UnknownSignatureError
+from serving.calls import Answer, Call
+from serving.inference import Inference
 from serving.servable import numpy_dtype
 from serving.served_models import Spec
+from serving.signature_checks import UnknownSignatureError
 from serving.status_error import INTERNAL, INVALID_ARGUMENT, NOT_FOUND, StatusError
 from serving.versions import VersionStatus
 

@@ -19,6 +19,7 @@ from tensorflow_serving.config import model_server_config_pb2
 from schemas.errors import ServingError
 from serving import batching_parameters, door, metrics, model_config, rest
 from serving.batching import Batcher
+from serving.fallback import Fallback
 from serving.grpc_server import GrpcServer
 from serving.inference import Inference
 from serving.servable import Servable
@@ -50,6 +51,7 @@ class Settings:
     batching: how requests are put together; None where each runs alone.
     timeout_seconds: of a request of REST that waits for its turn.
     tls: keys and certificates for both ports; None for plain text.
+    fallback: what answers when a model cannot.
     load: makes a Servable of a version's folder.
   """
 
@@ -63,6 +65,7 @@ class Settings:
   batching: batching_parameters.BatchingParameters | None = batching_parameters.BatchingParameters()
   timeout_seconds: float = 30.0
   tls: Tls | None = None
+  fallback: Fallback = Fallback()
   load: Callable[[pathlib.Path], Servable] = Servable
 
 
@@ -117,7 +120,9 @@ class EmbeddedServer:
       self.metrics.gauge(
         metrics.QUEUE_DEPTH, lambda: batcher.depth, 'Requests that wait for a batch.'
       )
-    self._inference = Inference(self.models, settings.limits, batcher, self.metrics)
+    self._inference = Inference(
+      self.models, settings.limits, batcher, self.metrics, settings.fallback
+    )
     self._stop = threading.Event()
     self._draining = threading.Event()
     self._threads: list[threading.Thread] = []

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from schemas import features, signatures
+from serving import warm_up_requests
 from serving.servable import Servable, numpy_dtype
 
 _LOG = logging.getLogger(__name__)
@@ -24,12 +25,16 @@ _PNG = base64.b64decode(
 
 
 def warm_up(servable: Servable) -> None:
-  """Calls each signature once with made-up values.
+  """Replays the requests that the export brings; calls what else there is with made-up values.
 
   Raises:
-    tf.errors.OpError: a signature cannot run at all. A refusal of the made-up
-      values themselves is no failure.
+    ExportError: the export's own requests cannot be read.
+    ServingError: it does not answer one of them.
+    tf.errors.OpError: likewise, or a signature cannot run at all. A refusal of the
+      made-up values themselves is no failure.
   """
+  replayed = warm_up_requests.replay(servable)
+  _LOG.info('%d requests of the export were replayed.', replayed)
   for name, signature in servable.signatures.items():
     inputs = {key: _made_up(key, info) for key, info in signature.inputs.items()}
     try:
