@@ -47,7 +47,9 @@ def promote(place: move.Place, version: str, person: Person, say: move.Say) -> M
   with model_file.alone(place.file):
     number, digest = versions.checked(place.config, version)
     labels = _labels(place)
-    if labels.get(STABLE) == number:
+    recorded = _stack(place)[-1:]
+    # What another hand, or a command that was killed, has moved is taken into the record.
+    if labels.get(STABLE) == number and recorded and recorded[0].version == str(number):
       raise ServingError(f'{place.file}: version {number} is stable already. Nothing was moved.')
     wanted = {STABLE: number}
     if labels.get(CANARY, number) != number:
@@ -65,9 +67,7 @@ def rollback(place: move.Place, person: Person, say: move.Say) -> Moved:
   """
   with model_file.alone(place.file):
     labels = _labels(place)
-    history = deployments.history(lineage.run_root(place.config), place.config.model_name)
-    stack = deployments.stable_versions(history)
-    before = deployments.previous(stack, str(labels.get(STABLE, '')))
+    before = deployments.previous(_stack(place), str(labels.get(STABLE, '')))
     number, digest = versions.checked(place.config, before.version)
     if digest != before.weights_sha256:
       raise ServingError(
@@ -117,6 +117,11 @@ def remove_canary(place: move.Place, person: Person, say: move.Say) -> Moved:
       raise ServingError(f'{place.file}: expected a canary to take away. Received: none.')
     wanted = {name: version for name, version in labels.items() if name != CANARY}
     return _move(place, deployments.REMOVE_CANARY, CANARY, wanted, '', person, say)
+
+
+def _stack(place: move.Place) -> list[deployments.Deployment]:
+  history = deployments.history(lineage.run_root(place.config), place.config.model_name)
+  return deployments.stable_versions(history)
 
 
 def _labels(place: move.Place) -> dict[str, int]:

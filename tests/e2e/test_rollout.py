@@ -134,7 +134,7 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize('told', ['gRPC', 'by the file'])
+@pytest.mark.parametrize('told', ['gRPC', pytest.param('by the file', marks=pytest.mark.long)])
 def test_no_request_fails_while_labels_move(published, told, capfd):
   path, config = published
   file = config.publish.directory / 'models.config'

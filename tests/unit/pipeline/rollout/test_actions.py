@@ -206,6 +206,9 @@ def test_a_rollback_does_not_guess_when_the_file_was_changed_by_hand(config):
   model_config.write(model_file.path(config), tree)
   with pytest.raises(ServingError, match=r'the record, 200\. Received: .* says 300'):
     actions.rollback(here, ME, silent)
+  # Promoted as well, it is on record, and can be gone back from.
+  actions.promote(here, '300', ME, silent)
+  assert actions.rollback(here, ME, silent).version == '200'
 
 
 def test_two_commands_do_not_move_at_once(config):
