@@ -340,6 +340,13 @@ def serve(
       metavar='LABEL', help='Answered with probability 0 when no version can; by default an error.'
     ),
   ] = '',
+  request_log: Annotated[
+    pathlib.Path | None,
+    typer.Option(
+      metavar='DIR',
+      help='Log requests here: those that serve.request_log of CONFIG draws, or all without one.',
+    ),
+  ] = None,
   ssl_key: Annotated[
     pathlib.Path | None, typer.Option(help='Private key (PEM): TLS on both ports.')
   ] = None,
@@ -370,6 +377,7 @@ def serve(
     batching_parameters_file=batching_parameters_file,
     fallback_previous=fallback_previous,
     fallback_label=fallback_label,
+    log_folder=request_log,
   )
 
 

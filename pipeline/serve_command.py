@@ -3,7 +3,8 @@
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+import urllib.parse
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline import library_output
+from schemas.config import RequestLogConfig
 from schemas.errors import ConfigError
 from schemas.loader import load_config
 
@@ -80,6 +82,7 @@ def serve(
   batching_parameters_file: pathlib.Path | None = None,
   fallback_previous: bool = False,
   fallback_label: str = '',
+  log_folder: pathlib.Path | None = None,
 ) -> None:
   """Serves until it is told to stop.
 
@@ -105,10 +108,12 @@ def serve(
     # From here on, what the server prints is meant for whoever started it.
     loading.close()
     for name in running.models.names:
-      console.print(f'serving {name} at {running.url}/v1/models/{name}')
+      console.print(
+        f'serving {name} at {running.url}/v1/models/{urllib.parse.quote(name, safe="")}'
+      )
     console.print(f'gRPC at {running.settings.host}:{running.grpc_port}; Ctrl-C stops it')
 
-  with loading:
+  with contextlib.ExitStack() as until_stopped, loading:
     loading.enter_context(library_output.held_back())
     # TensorFlow is loaded here, seconds after the arguments were checked.
     from serving import batching_parameters, server
@@ -131,8 +136,25 @@ def serve(
       batching=parameters,
       tls=Tls(*listening.tls) if listening.tls else None,
       fallback=Fallback(fallback_previous, fallback_label),
+      log=until_stopped.enter_context(_request_log(models, log_folder)),
     )
     server.serve(config, settings, drain_seconds, ready)
+
+
+@contextlib.contextmanager
+def _request_log(models: Models, folder: pathlib.Path | None) -> Iterator[Any]:
+  """Opens the request log that the experiment or the command line asks for, if one does."""
+  from serving import request_log
+
+  settings = RequestLogConfig(rate=1.0 if folder else 0.0)
+  if models.config_path is not None:
+    found = load_config(models.config_path, models.overrides).serve.request_log
+    settings = found if found.rate else settings
+  if not settings.rate:
+    yield None
+    return
+  with contextlib.closing(request_log.opened(settings, folder)) as log:
+    yield log
 
 
 def _check_one(models: Models) -> None:
