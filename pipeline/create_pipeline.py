@@ -72,8 +72,10 @@ _READ_BY_TRAINING: dict[str, Any] = {
 _DECODING = (
   'models.byte_reading',
   'models.decoder',
+  'models.frame_header',
   'models.image_file',
   'models.image_formats',
+  'models.image_limits',
   'models.orientation',
 )
 
