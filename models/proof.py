@@ -7,6 +7,7 @@ TensorFlow; models/proof_writing.py writes it.
 import dataclasses
 import hashlib
 import json
+import math
 import pathlib
 
 import numpy as np
@@ -96,7 +97,8 @@ def judge(golden: Golden, answered: np.ndarray | str, limit: float) -> Judged:
   # Not `>`: a probability that is no number is not close.
   if difference <= limit:
     return Judged(name, outcome, difference, True)
-  return Judged(name, outcome, difference, False, f'differs by more than {limit:g}')
+  said = f'differs by more than {limit:g}' if math.isfinite(difference) else 'is no number'
+  return Judged(name, outcome, difference, False, said)
 
 
 def tensor_sha256(pixels: np.ndarray) -> str:
@@ -140,8 +142,8 @@ def read(export: pathlib.Path | str) -> Proof:
     if found['form'] != _FORM:
       raise ValueError(f'form {found["form"]}')
     goldens = tuple(_golden(place, row) for row in found['goldens'])
-    if not goldens:
-      raise ValueError('no images')
+    if not any(golden.probabilities for golden in goldens):
+      raise ValueError('no image that is answered')
     return Proof(str(found['weights_sha256']), float(found['limit']), goldens)
   except (OSError, ValueError, KeyError, TypeError) as error:
     raise ExportError(

@@ -70,7 +70,7 @@ def is_narrow(model: keras.Model) -> bool:
 def _tensors(encoded: Sequence[bytes], image: ImageConfig) -> np.ndarray:
   """Returns what training sees of prepared images: float32 [N, height, width, 3]."""
   records = tf.data.Dataset.from_tensor_slices(tf.constant(list(encoded), tf.string))
-  decoded = records.map(lambda one: decoder.decode_and_resize(one, image), deterministic=True)
+  decoded = records.map(lambda one: decoder.decode_and_resize(one, image))
   try:
     return np.stack(list(decoded.as_numpy_iterator()))
   except tf.errors.OpError as error:

@@ -227,7 +227,9 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
     examples=examples,
     predictions=predictions,
     config=config.serving_validator,
-    code_fingerprint=fingerprint('serving', 'components.serving_validator'),
+    code_fingerprint=fingerprint(
+      'serving', 'components.serving_validator', 'models.proof', *_DECODING
+    ),
   )
   publisher = Publisher(
     model=model,
