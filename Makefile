@@ -52,6 +52,7 @@ lock: env
 	$(LOCK) requirements/runtime.in -o requirements/runtime.txt
 	$(LOCK) requirements/dev.in -o requirements/dev.txt
 	$(LOCK) requirements/bootstrap.in -o requirements/bootstrap.txt
+	$(LOCK) deploy/server/requirements.in -o deploy/server/requirements.txt
 
 # What can be made again; runs and data are somebody's work.
 clean:

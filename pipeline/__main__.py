@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from pipeline import deploy_command, schema_command
 from pipeline import doctor as doctor_module
-from pipeline import schema_command
 from schemas.errors import SightlineError
 
 EXIT_ERROR = 1
@@ -33,6 +33,7 @@ model_app = typer.Typer(help='About one model.', no_args_is_help=True)
 app.add_typer(data_app, name='data')
 app.add_typer(runs_app, name='runs')
 app.add_typer(model_app, name='model')
+app.add_typer(deploy_command.app, name='deploy')
 data_app.add_typer(schema_command.app, name='schema')
 
 ConfigArgument = Annotated[

@@ -78,6 +78,8 @@ _DECODING = (
   'models.image_limits',
   'models.orientation',
 )
+# What ingest makes of a file: it decodes and measures.
+_INGEST = ('components.image_example_gen', 'models.measurements', *_DECODING)
 
 
 def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
@@ -100,7 +102,7 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
   example_gen = ImageExampleGen(
     data=config.data,
     state_dir=str(root / 'state'),
-    code_fingerprint=fingerprint('schemas', 'components.image_example_gen', *_DECODING),
+    code_fingerprint=fingerprint('schemas', *_INGEST),
     # Kubeflow runs no driver of ours: whoever submits says which data it is.
     **(_data_parameters(config) if kubeflow else {}),
   )
@@ -113,7 +115,7 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
     name=config.name,
     data=config.data,
     settings=config.audit,
-    code_fingerprint=fingerprint('components.audit', 'components.image_example_gen', *_DECODING),
+    code_fingerprint=fingerprint('components.audit', *_INGEST),
   )
 
   statistics_gen = StatisticsGen(examples=examples, stats_options=statistics_options())

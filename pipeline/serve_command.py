@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -90,8 +91,13 @@ def serve(
   if batching_parameters_file is not None and not batching:
     raise ConfigError('serve: expected --batching with --batching-parameters-file.')
   console = Console(file=library_output.terminal(), highlight=False, soft_wrap=True)
-  source = models.model_config_file or _directory(models)
-  console.print(f'loading the newest version in {source} ...')
+  directory, config_file = _sources(models)
+  by_file = config_file is not None and (directory is None or config_file.exists())
+  console.print(
+    f'loading what {config_file} names ...'
+    if by_file
+    else f'loading the newest version in {directory} ...'
+  )
 
   loading = contextlib.ExitStack()
 
@@ -105,18 +111,11 @@ def serve(
   with loading:
     loading.enter_context(library_output.held_back())
     # TensorFlow is loaded here, seconds after the arguments were checked.
-    from serving import batching_parameters, model_config, server
+    from serving import batching_parameters, server
     from serving.fallback import Fallback
     from serving.tls import Tls
 
-    if models.model_config_file is not None:
-      config = model_config.read(models.model_config_file)
-    else:
-      directory = _directory(models)
-      config = model_config.single(models.name or directory.resolve().name, directory)
-      if fallback_previous:
-        policy = config.model_config_list.config[0].model_version_policy
-        policy.latest.num_versions = 2
+    config = _model_config(directory, config_file, models.name, fallback_previous)
     parameters = None
     if batching_parameters_file is not None:
       parameters = batching_parameters.read(batching_parameters_file)
@@ -128,7 +127,7 @@ def serve(
       listening.grpc_port,
       listening.grpc_socket_path,
       poll_seconds=poll_seconds,
-      model_config_file=models.model_config_file,
+      model_config_file=config_file,
       batching=parameters,
       tls=Tls(*listening.tls) if listening.tls else None,
       fallback=Fallback(fallback_previous, fallback_label),
@@ -153,13 +152,48 @@ def _check_one(models: Models) -> None:
     )
 
 
-def _directory(models: Models) -> pathlib.Path:
-  if models.directory is not None:
-    return models.directory
-  assert models.config_path is not None
+def _sources(models: Models) -> tuple[pathlib.Path | None, pathlib.Path | None]:
+  """Returns the folder of the versions, and the model config file, as far as there are any.
+
+  That of an experiment lies beside its versions once a label was set; it is looked for
+  again and again, so that a first label needs no restart.
+  """
+  if models.config_path is None:
+    return models.directory, models.model_config_file
+  from pipeline.rollout import model_file
+
   config = load_config(models.config_path, models.overrides)
-  assert config.publish.directory is not None  # the loader fills it in
-  return config.publish.directory / config.model_name
+  return model_file.folder(config), model_file.path(config)
+
+
+def _model_config(
+  directory: pathlib.Path | None,
+  config_file: pathlib.Path | None,
+  name: str | None,
+  previous: bool,
+) -> Any:
+  """Returns what is served: what the file says of the model, or its newest version.
+
+  Args:
+    directory: of the versions; None: all that the file names is served.
+    config_file: see _sources.
+    name: instead of that of the folder.
+    previous: whether the version before the newest is kept too; a file says that itself.
+  """
+  from serving import model_config
+
+  if directory is None:
+    assert config_file is not None  # one of both is given
+    return model_config.read(config_file)
+  name = name or directory.resolve().name
+  if config_file is not None and config_file.exists():
+    config = model_config.read(config_file)
+    if any(model.name == name for model in config.model_config_list.config):
+      return config
+  config = model_config.single(name, directory)
+  if previous:
+    config.model_config_list.config[0].model_version_policy.latest.num_versions = 2
+  return config
 
 
 def predict(files: Sequence[pathlib.Path], url: str, model_name: str) -> None:

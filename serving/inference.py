@@ -36,7 +36,13 @@ from serving.metrics import (
   Metrics,
 )
 from serving.served_models import Lent, ServedModels, Spec
-from serving.signature_checks import CLASSIFY, check_filter, check_tasks, signature_of
+from serving.signature_checks import (
+  CLASSIFY,
+  UnknownSignatureError,
+  check_filter,
+  check_tasks,
+  signature_of,
+)
 from serving.status_error import INVALID_ARGUMENT, StatusError
 
 ReadInputs = Callable[[meta_graph_pb2.SignatureDef], Mapping[str, np.ndarray]]
@@ -154,7 +160,8 @@ class Inference:
     """Classifies tf.Examples by a signature of string `inputs` to `classes`, `scores` or both.
 
     Raises:
-      StatusError: as predict; also for a signature that is no classifier, or no examples.
+      StatusError: as predict, but INVALID_ARGUMENT for an unknown signature; also for a
+        signature that is no classifier, or no examples.
       tf.errors.OpError: the graph refused them.
     """
     answer, size = self._by_examples(call, given, 'Classify', example_calls.check_classify)
@@ -168,7 +175,7 @@ class Inference:
     """Regresses tf.Examples by a signature of string `inputs` to float `outputs`.
 
     Raises:
-      StatusError: as predict; also for a signature that is no regressor, or no examples.
+      StatusError: as classify; also for a signature that is no regressor.
       tf.errors.OpError: the graph refused them.
     """
     answer, size = self._by_examples(call, given, 'Regress', example_calls.check_regress)
@@ -224,7 +231,13 @@ class Inference:
   ) -> tuple[Answer, int]:
     with self.models.use(call.spec) as lent:
       name = call.signature_name or signatures.SERVING_DEFAULT
-      signature = signature_of(lent.servable, name)
+      try:
+        signature = signature_of(lent.servable, name)
+      except UnknownSignatureError as error:
+        # Another code than Predict's, as upstream.
+        raise StatusError(
+          INVALID_ARGUMENT, f'No signature was found with the name: {name}'
+        ) from error
       wanted = check(name, signature)
       records = example_calls.records(given)
       inputs = {example_calls.INPUTS: records}

@@ -193,8 +193,13 @@ class ServedModels:
       found = [row for row in versions.status() if wanted in (None, row.version)]
       if found:
         return found
-    suffix = '' if spec.version is None else f' with version {spec.version}'
-    raise StatusError(NOT_FOUND, f'Could not find any versions of model {spec.name}{suffix}')
+    which = 'any versions' if spec.version is None else f'version {spec.version}'
+    raise StatusError(NOT_FOUND, f'Could not find {which} of model {spec.name}')
+
+  @property
+  def closed(self) -> int:
+    """How many versions of today's models were closed after their last request."""
+    return sum(versions.closed for versions in self._models.values())
 
   def lower(self, name: str, version: int) -> int | None:
     """Returns the next lower version in service, if there is one."""

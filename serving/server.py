@@ -6,6 +6,7 @@ TensorFlow Serving itself serves the same folders by the same config file.
 
 import dataclasses
 import logging
+import os
 import pathlib
 import signal
 import socket
@@ -17,7 +18,7 @@ import uvicorn
 from tensorflow_serving.config import model_server_config_pb2
 
 from schemas.errors import ServingError
-from serving import batching_parameters, door, metrics, model_config, rest
+from serving import batching_parameters, door, memory, metrics, model_config, rest
 from serving.batching import Batcher
 from serving.fallback import Fallback
 from serving.grpc_server import GrpcServer
@@ -32,6 +33,7 @@ GRPC_PORT = 8500  # and for gRPC
 POLL_SECONDS = 1.0
 # Longest wait for requests that are under way when the server is told to stop.
 _DRAIN_SECONDS = 20
+_LOADING_NICENESS = 10
 
 _LOG = logging.getLogger(__name__)
 
@@ -225,18 +227,36 @@ class EmbeddedServer:
 
   def _poll(self) -> None:
     said = ''
+    _yield_to_requests()
     watched = _Watched(self.settings.model_config_file)
+    memory.settle()
+    closed = self.models.closed
     while not self._stop.wait(self.settings.poll_seconds):
       try:
         if watched.changed():
           self.models.reload(model_config.read(watched.path))
           _LOG.info('%s was read again.', watched.path)
         self.models.poll()
+        if closed != self.models.closed:
+          closed = self.models.closed
+          memory.give_back()
         said = ''
       except Exception as error:  # noqa: BLE001 - else no later version would ever be seen
         if str(error) != said:
           _LOG.exception('Looking for a newer version failed; it is tried again.')
         said = str(error)
+
+
+def _yield_to_requests() -> None:
+  """Lets this thread, which loads new versions, run behind those that answer.
+
+  Optimising a graph takes seconds of one processor. TensorFlow's own threads are older
+  than this one, and keep their priority.
+  """
+  try:
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOADING_NICENESS)
+  except (OSError, AttributeError):
+    _LOG.info('This system gives no thread a priority of its own.')
 
 
 class _Watched:

@@ -69,6 +69,9 @@ class Versions:
     prepare: makes its first request fast; a failure keeps the version out of
       service.
     policy: a ServableVersionPolicy: which versions are wanted; the highest by default.
+
+  Attributes:
+    closed: how many versions were closed after their last request.
   """
 
   def __init__(
@@ -88,6 +91,7 @@ class Versions:
     self._status: dict[int, VersionStatus] = {}
     # A version that failed is tried again only when its file is another one.
     self._failed: dict[int, tuple[int, int]] = {}
+    self.closed = 0
 
   def poll(self) -> None:
     """Looks once for the versions that are wanted, and puts in service what is new.
@@ -225,6 +229,7 @@ class Versions:
       return
     loaded.servable.close()
     with self._lock:
+      self.closed += 1
       if loaded.version not in self._loaded:
         self._status[loaded.version] = VersionStatus(loaded.version, END)
 
