@@ -275,6 +275,45 @@ def model_diagnose(
   raise typer.Exit(diagnose_command.run(wanted, images, labels, server, config, model, json_file))
 
 
+@model_app.command('verify')
+def model_verify(
+  address: Annotated[
+    str,
+    typer.Argument(
+      metavar='ADDRESS', help='Of the live server: http://HOST:PORT for REST, HOST:PORT for gRPC.'
+    ),
+  ],
+  model: Annotated[
+    str | None, typer.Option(help='Name that the server serves; by default that of the export.')
+  ] = None,
+  export: Annotated[
+    pathlib.Path | None,
+    typer.Option(help='The folder of a version, or of several, of which the newest counts.'),
+  ] = None,
+  config: Annotated[
+    pathlib.Path | None,
+    typer.Option(help='Instead: the experiment whose newest published version it is.'),
+  ] = None,
+  limit: Annotated[
+    float | None,
+    typer.Option(min=0.0, help='Largest difference of a probability; by default 1e-5.'),
+  ] = None,
+  ca: Annotated[
+    pathlib.Path | None,
+    typer.Option(help="Who vouches for the server's certificate, where nobody known does."),
+  ] = None,
+  overrides: SetOption = [],  # noqa: B006
+):
+  """Replay the proof that an export carries against a live server.
+
+  Exit code 0: answers, version and weights are those of the export. 1: they are not, or
+  it could not be told.
+  """
+  from pipeline import verify_command
+
+  raise typer.Exit(verify_command.run(address, model, export, config, limit, ca, overrides))
+
+
 @model_app.command('selftest')
 def model_selftest(
   json_file: Annotated[

@@ -72,8 +72,10 @@ _READ_BY_TRAINING: dict[str, Any] = {
 _DECODING = (
   'models.byte_reading',
   'models.decoder',
+  'models.frame_header',
   'models.image_file',
   'models.image_formats',
+  'models.image_limits',
   'models.orientation',
 )
 # What ingest makes of a file: it decodes and measures.
@@ -227,7 +229,9 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
     examples=examples,
     predictions=predictions,
     config=config.serving_validator,
-    code_fingerprint=fingerprint('serving', 'components.serving_validator'),
+    code_fingerprint=fingerprint(
+      'serving', 'components.serving_validator', 'models.proof', *_DECODING
+    ),
   )
   publisher = Publisher(
     model=model,

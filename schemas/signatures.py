@@ -27,5 +27,6 @@ OUTPUTS = (
   FOREIGN,
 )
 
-# In assets.extra of the export: run id, config, labels, weights_sha256.
+EXTRA_FOLDER = 'assets.extra'
+# In that folder of the export: run id, config, labels, weights_sha256.
 IDENTITY_FILE = 'sightline.json'

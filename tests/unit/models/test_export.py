@@ -109,8 +109,8 @@ def test_every_signature_runs_in_the_session_loader(answers):
 # What reading and turning an image needs, all of TensorFlow 2.0 or older; an older
 # TensorFlow Serving lacks newer operations.
 _READING = {
-  'Assert', 'DecodeImage', 'DecodeJpeg', 'DecodePaddedRaw', 'If', 'ReverseV2', 'StatelessIf',
-  'StatelessWhile', 'StringJoin', 'StringLength', 'Substr', 'Where', 'While',
+  'Assert', 'DecodeImage', 'DecodeJpeg', 'DecodePaddedRaw', 'DecodeRaw', 'If', 'ReverseV2',
+  'StatelessIf', 'StatelessWhile', 'StringJoin', 'StringLength', 'Substr', 'Where', 'While',
 }  # fmt: skip
 _REFUSED = {'Case', 'StatelessCase', 'PyFunc', 'EagerPyFunc', 'PyFuncStateless', 'XlaLaunch'}
 
