@@ -2,10 +2,11 @@
 
 import contextlib
 import dataclasses
+import importlib.util
 import pathlib
 import urllib.parse
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,8 +14,13 @@ from rich.table import Table
 
 from pipeline import library_output
 from schemas.config import RequestLogConfig
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, ExportError
 from schemas.loader import load_config
+
+if TYPE_CHECKING:
+  from serving.servable import Servable
+
+TENSORFLOW, OPENVINO = 'tensorflow', 'openvino'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,14 +89,18 @@ def serve(
   fallback_previous: bool = False,
   fallback_label: str = '',
   log_folder: pathlib.Path | None = None,
+  backend: str = TENSORFLOW,
 ) -> None:
   """Serves until it is told to stop.
 
   Raises:
-    ConfigError: not exactly one of config, directory and model config file is given.
+    ConfigError: not exactly one of config, directory and model config file is given, or
+      there is no such backend.
+    ExportError: the package of the backend is not installed.
     ServingError: there is no version to serve, or a port is taken.
   """
   _check_one(models)
+  _check_backend(backend)
   if batching_parameters_file is not None and not batching:
     raise ConfigError('serve: expected --batching with --batching-parameters-file.')
   console = Console(file=library_output.terminal(), highlight=False, soft_wrap=True)
@@ -137,6 +147,7 @@ def serve(
       tls=Tls(*listening.tls) if listening.tls else None,
       fallback=Fallback(fallback_previous, fallback_label),
       log=until_stopped.enter_context(_request_log(models, log_folder)),
+      load=_loader(backend),
     )
     server.serve(config, settings, drain_seconds, ready)
 
@@ -155,6 +166,27 @@ def _request_log(models: Models, folder: pathlib.Path | None) -> Iterator[Any]:
     return
   with contextlib.closing(request_log.opened(settings, folder)) as log:
     yield log
+
+
+def _check_backend(backend: str) -> None:
+  if backend not in (TENSORFLOW, OPENVINO):
+    raise ConfigError(f'--backend: expected {TENSORFLOW} or {OPENVINO}. Received: {backend}.')
+  if backend == OPENVINO and importlib.util.find_spec(OPENVINO) is None:
+    raise ExportError(
+      '--backend openvino: expected the package openvino. Received: none. Install it: pip install '
+      "'sightline[fast]'"
+    )
+
+
+def _loader(backend: str) -> 'Callable[[pathlib.Path], Servable]':
+  """Returns what makes a servable of a version's folder; TensorFlow is loaded here."""
+  if backend == OPENVINO:
+    from serving.openvino_servable import OpenVinoServable
+
+    return OpenVinoServable
+  from serving.servable import Servable
+
+  return Servable
 
 
 def _check_one(models: Models) -> None:
