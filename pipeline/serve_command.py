@@ -2,17 +2,25 @@
 
 import contextlib
 import dataclasses
+import importlib.util
 import pathlib
-from collections.abc import Sequence
-from typing import Any
+import urllib.parse
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from pipeline import library_output
-from schemas.errors import ConfigError
+from schemas.config import RequestLogConfig
+from schemas.errors import ConfigError, ExportError
 from schemas.loader import load_config
+
+if TYPE_CHECKING:
+  from serving.servable import Servable
+
+TENSORFLOW, OPENVINO = 'tensorflow', 'openvino'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,14 +88,19 @@ def serve(
   batching_parameters_file: pathlib.Path | None = None,
   fallback_previous: bool = False,
   fallback_label: str = '',
+  log_folder: pathlib.Path | None = None,
+  backend: str = TENSORFLOW,
 ) -> None:
   """Serves until it is told to stop.
 
   Raises:
-    ConfigError: not exactly one of config, directory and model config file is given.
+    ConfigError: not exactly one of config, directory and model config file is given, or
+      there is no such backend.
+    ExportError: the package of the backend is not installed.
     ServingError: there is no version to serve, or a port is taken.
   """
   _check_one(models)
+  _check_backend(backend)
   if batching_parameters_file is not None and not batching:
     raise ConfigError('serve: expected --batching with --batching-parameters-file.')
   console = Console(file=library_output.terminal(), highlight=False, soft_wrap=True)
@@ -105,10 +118,12 @@ def serve(
     # From here on, what the server prints is meant for whoever started it.
     loading.close()
     for name in running.models.names:
-      console.print(f'serving {name} at {running.url}/v1/models/{name}')
+      console.print(
+        f'serving {name} at {running.url}/v1/models/{urllib.parse.quote(name, safe="")}'
+      )
     console.print(f'gRPC at {running.settings.host}:{running.grpc_port}; Ctrl-C stops it')
 
-  with loading:
+  with contextlib.ExitStack() as until_stopped, loading:
     loading.enter_context(library_output.held_back())
     # TensorFlow is loaded here, seconds after the arguments were checked.
     from serving import batching_parameters, server
@@ -131,8 +146,47 @@ def serve(
       batching=parameters,
       tls=Tls(*listening.tls) if listening.tls else None,
       fallback=Fallback(fallback_previous, fallback_label),
+      log=until_stopped.enter_context(_request_log(models, log_folder)),
+      load=_loader(backend),
     )
     server.serve(config, settings, drain_seconds, ready)
+
+
+@contextlib.contextmanager
+def _request_log(models: Models, folder: pathlib.Path | None) -> Iterator[Any]:
+  """Opens the request log that the experiment or the command line asks for, if one does."""
+  from serving import request_log
+
+  settings = RequestLogConfig(rate=1.0 if folder else 0.0)
+  if models.config_path is not None:
+    found = load_config(models.config_path, models.overrides).serve.request_log
+    settings = found if found.rate else settings
+  if not settings.rate:
+    yield None
+    return
+  with contextlib.closing(request_log.opened(settings, folder)) as log:
+    yield log
+
+
+def _check_backend(backend: str) -> None:
+  if backend not in (TENSORFLOW, OPENVINO):
+    raise ConfigError(f'--backend: expected {TENSORFLOW} or {OPENVINO}. Received: {backend}.')
+  if backend == OPENVINO and importlib.util.find_spec(OPENVINO) is None:
+    raise ExportError(
+      '--backend openvino: expected the package openvino. Received: none. Install it: pip install '
+      "'sightline[fast]'"
+    )
+
+
+def _loader(backend: str) -> 'Callable[[pathlib.Path], Servable]':
+  """Returns what makes a servable of a version's folder; TensorFlow is loaded here."""
+  if backend == OPENVINO:
+    from serving.openvino_servable import OpenVinoServable
+
+    return OpenVinoServable
+  from serving.servable import Servable
+
+  return Servable
 
 
 def _check_one(models: Models) -> None:

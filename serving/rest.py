@@ -152,7 +152,7 @@ class _Endpoint:
       metrics.REQUEST_LATENCY,
       (time.perf_counter() - asked.begin) * 1e6,
       name,
-      asked.verb.capitalize(),
+      asked.verb,
       metrics.REST,
       *labels,
     )

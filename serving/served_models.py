@@ -162,6 +162,8 @@ class ServedModels:
         no such label.
     """
     versions = self._models.get(spec.name)
+    if versions is None and spec.label is not None:
+      raise StatusError(INVALID_ARGUMENT, f'Unrecognized servable version label: {spec.label}')
     if versions is None:
       raise StatusError(NOT_FOUND, f'Servable not found for request: {spec}')
     spec = self._with_version(spec, versions)
