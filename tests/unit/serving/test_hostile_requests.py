@@ -65,7 +65,7 @@ def resident() -> float:
 
 def check(post, call, seed: int, count: int, caplog) -> tuple[set, set]:
   """Sends `count` bodies and as many protos; returns what was said to them."""
-  caplog.set_level(logging.CRITICAL)
+  # gRPC tells of each message that it cannot parse.
   caplog.set_level(logging.CRITICAL, 'grpc._common')
   draw = np.random.default_rng(seed)
   codes, told = set(), set()
