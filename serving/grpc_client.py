@@ -124,7 +124,7 @@ class GrpcClient:
     code, details = error.code(), error.details() or ''
     if code in _BUSY and any(sign in details for sign in _NOBODY):
       return ServingError(
-        f'{self.target.url}: expected a model server. Received: {details}. {_advice(details)}'
+        f'{self.target.url}: expected a model server. Received: {details}. {self._advice(details)}'
       )
     if code == grpc.StatusCode.DEADLINE_EXCEEDED:
       return ServingError(
@@ -137,6 +137,20 @@ class GrpcClient:
     rejected = code in _REJECTED or _TOO_LARGE in details
     return RejectedError(text) if rejected else ServingError(text)
 
+  def _advice(self, details: str) -> str:
+    """What a person may try, by what the other side did with our first bytes."""
+    if 'http1' in details:
+      return 'It speaks no gRPC: a REST port is asked by http://HOST:PORT.'
+    if 'CERTIFICATE_VERIFY_FAILED' in details:
+      return 'Say who vouches for it: --ca FILE.'
+    if 'WRONG_VERSION_NUMBER' in details:
+      return 'It speaks no TLS: ask grpc:// instead of grpcs://.'
+    if 'refused' in details or 'resolving' in details:
+      return 'Start one with: sightline serve'
+    if self.target.url.startswith('grpc:'):
+      return 'A server with TLS is asked by grpcs://.'
+    return 'A server that asks for a certificate is given it by --certificate and --key.'
+
 
 def _plain(value: Any) -> Any:
   """Returns an element as JSON has it: a float32 by its shortest digits."""
@@ -147,18 +161,6 @@ def _plain(value: Any) -> Any:
   if isinstance(value, np.floating):
     return float(str(value))
   return value.item() if isinstance(value, np.generic) else value
-
-
-def _advice(details: str) -> str:
-  if 'http1' in details:
-    return 'It speaks no gRPC: a REST port is asked by http://HOST:PORT.'
-  if 'CERTIFICATE_VERIFY_FAILED' in details:
-    return 'Say who vouches for it: --ca FILE.'
-  if 'WRONG_VERSION_NUMBER' in details:
-    return 'It speaks no TLS: ask grpc:// instead of grpcs://.'
-  if 'refused' in details or 'resolving' in details:
-    return 'Start one with: sightline serve'
-  return 'A server with TLS is asked by grpcs://.'
 
 
 def _credentials(target: Target) -> grpc.ChannelCredentials:

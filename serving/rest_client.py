@@ -53,7 +53,7 @@ class RestClient:
       ServingError: the server is not there, is none, does not know the model, or has no
         version of it in service.
     """
-    response = self._send('GET', self.target.rest_path, None, 'its state')
+    response = self._send('GET', self.target.rest_path, None, 'the state of the model')
     try:
       rows = response.json()['model_version_status']
       states = {row['version']: row['state'] for row in rows}
@@ -106,7 +106,7 @@ class RestClient:
     except httpx.HTTPError as error:
       raise ServingError(
         f'{self.target.url}: expected an answer about {subject}. '
-        f'Received: {type(error).__name__} {error}. {self._advice(error)}'
+        f'Received: {type(error).__name__} {str(error).rstrip(".")}. {self._advice(error)}'
       ) from error
 
   def _advice(self, error: Exception) -> str:
@@ -116,14 +116,14 @@ class RestClient:
       return 'Say who vouches for it: --ca FILE.'
     if 'WRONG_VERSION_NUMBER' in text or 'RECORD_LAYER_FAILURE' in text:
       return 'It speaks no TLS: ask http:// instead of https://.'
-    if 'CERTIFICATE_REQUIRED' in text.upper().replace(' ', '_'):
-      return 'Bring a certificate: --certificate FILE --key FILE.'
     if isinstance(error, httpx.ConnectError):
       return 'Start one with: sightline serve'
     if 'illegal request line' in text or 'illegal status line' in text:
       return 'It speaks no REST: a gRPC port is asked by grpc://HOST:PORT.'
     if self.target.url.startswith('http:'):
       return 'A server with TLS is asked by https://.'
+    if self.target.certificate is None:
+      return 'A server that asks for a certificate is given it by --certificate and --key.'
     return 'The log of the server may say more.'
 
   def _refused(self, response: httpx.Response) -> ServingError:
