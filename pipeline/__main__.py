@@ -467,14 +467,78 @@ def serve(
 
 @app.command()
 def predict(
-  files: Annotated[list[pathlib.Path], typer.Argument(metavar='FILE...', help='Images.')],
-  model: Annotated[str, typer.Option(help='Name of the model that it serves.')],
-  url: Annotated[str, typer.Option(help='Of the server.')] = 'http://127.0.0.1:8501',
+  paths: Annotated[
+    list[pathlib.Path],
+    typer.Argument(metavar='FILE|FOLDER', help='Images, and folders that are searched for them.'),
+  ],
+  model: Annotated[
+    str, typer.Option(metavar='NAME', help='Of the model, as `sightline serve` printed it.')
+  ],
+  url: Annotated[
+    str,
+    typer.Option(
+      metavar='URL',
+      help='Of the server: http(s)://HOST:PORT for REST, grpc(s)://HOST:PORT for gRPC.',
+    ),
+  ] = 'http://127.0.0.1:8501',
+  version: Annotated[
+    int | None, typer.Option(min=0, help='That has to answer; by default the newest.')
+  ] = None,
+  label: Annotated[
+    str | None,
+    typer.Option(metavar='LABEL', help='Of the version that has to answer: stable, canary.'),
+  ] = None,
+  output: Annotated[
+    str | None,
+    typer.Option(
+      metavar='FILE', help='A .csv or .json file, or - for CSV on standard output; else a table.'
+    ),
+  ] = None,
+  probabilities: Annotated[
+    bool, typer.Option('--probabilities', help='Of every class too, by number, in the output.')
+  ] = False,
+  concurrency: Annotated[int, typer.Option(min=1, help='Requests under way at once.')] = 4,
+  together: Annotated[
+    int, typer.Option('--images-per-request', min=1, max=128, help='At most so many.')
+  ] = 1,
+  timeout: Annotated[
+    float, typer.Option(min=0.001, metavar='SECONDS', help='Longest wait for one answer.')
+  ] = 30.0,
+  retries: Annotated[
+    int, typer.Option(min=0, help='Further tries, with growing waits, where the server is busy.')
+  ] = 4,
+  ca: Annotated[
+    pathlib.Path | None,
+    typer.Option(help="Who vouches for the server's certificate, where nobody known does (PEM)."),
+  ] = None,
+  certificate: Annotated[
+    pathlib.Path | None, typer.Option(help='Our own, for a server that asks for one (PEM).')
+  ] = None,
+  key: Annotated[pathlib.Path | None, typer.Option(help='Of that certificate (PEM).')] = None,
 ):
-  """Ask a running server about images."""
-  from pipeline import serve_command
+  """Ask a running server about images.
 
-  serve_command.predict(files, url, model)
+  Exit code 0: every file was answered. 1: a file was not, and its row says why,
+  or the server cannot be asked at all.
+  """
+  from pipeline import predict_command
+  from serving.target import Target
+
+  target = Target(
+    url,
+    model,
+    version,
+    label,
+    timeout,
+    retries,
+    ca,
+    predict_command.tls_files(certificate, key),
+  )
+  raise typer.Exit(
+    predict_command.run(
+      paths, target, predict_command.Output(output, probabilities), together, concurrency
+    )
+  )
 
 
 @app.command('compile')

@@ -1,4 +1,4 @@
-"""`sightline serve` and `sightline predict`: the embedded server and its client."""
+"""`sightline serve`: the embedded server."""
 
 import contextlib
 import dataclasses
@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from pipeline import library_output
 from schemas.config import RequestLogConfig
@@ -292,28 +290,3 @@ def _model_config(
   if previous:
     config.model_config_list.config[0].model_version_policy.latest.num_versions = 2
   return config
-
-
-def predict(files: Sequence[pathlib.Path], url: str, model_name: str) -> None:
-  """Prints what a server answers about each file."""
-  from serving import client
-
-  table = Table(box=None, padding=(0, 1), pad_edge=False)
-  table.add_column('file', overflow='fold')
-  for heading in ('label', 'probability', 'version', 'note'):
-    table.add_column(heading, no_wrap=True)
-  for answer in client.predict(files, url, model_name):
-    table.add_row(
-      escape(str(answer.path)),
-      escape(answer.label),
-      f'{answer.probability:.4f}',
-      answer.model_version,
-      _note(answer.low_confidence, answer.foreign),
-    )
-  Console().print(table)
-
-
-def _note(low_confidence: bool | None, foreign: bool | None) -> str:
-  """Says why a person should look; an export of earlier days says neither."""
-  said = {'low confidence': low_confidence, 'unlike the images of train': foreign}
-  return ', '.join(note for note, holds in said.items() if holds)

@@ -1,53 +1,40 @@
-"""Asks a model server about image files, by TensorFlow Serving's REST API."""
+"""Asks a model server about image files: the calls for a program."""
 
-import base64
+import contextlib
 import dataclasses
 import itertools
 import pathlib
 from collections.abc import Iterable
-from typing import Any
-
-import httpx
 
 from models import image_file
 from schemas import signatures
 from schemas.errors import ServingError
-from serving import door
+from serving import file_answers, prediction
+from serving.prediction import Prediction
+from serving.rest_client import RestClient
+from serving.target import Target
 
-# What the door of the embedded server lets in.
-_LARGEST_SENT = door.Limits().image_bytes
+__all__ = ['Answers', 'Prediction', 'ask', 'connect', 'predict']
+
 # Images in one request: what TensorFlow Serving and the door take without a thought.
 _TOGETHER = 16
-_LOOPBACK = ('127.0.0.1', 'localhost', '::1')
 
 
-@dataclasses.dataclass(frozen=True)
-class Prediction:
-  """What the server said about one file.
+def connect(target: Target, connections: int = 1) -> file_answers.Client:
+  """Opens a client of the protocol that the URL names; close it after use.
 
-  Attributes:
-    path: of the file.
-    label: the most likely class.
-    class_id: its number.
-    probability: its probability, 0..1.
-    probabilities: of every class, by number.
-    model_version: that answered; '' where the server does not say.
-    model_sha256: of its weights; '' where the server does not say.
-    low_confidence: whether a person should look; None where the model does not say.
-    ood_score: how far it is from what the model was trained on, from 0; None likewise.
-    foreign: whether that is too far for an answer to mean anything; None likewise.
+  Args:
+    target: which model, and how it is asked. gRPC loads TensorFlow.
+    connections: requests that may be under way at once.
+
+  Raises:
+    ConfigError: a file of TLS cannot be used.
   """
+  if target.is_grpc:
+    from serving.grpc_client import GrpcClient
 
-  path: pathlib.Path
-  label: str
-  class_id: int
-  probability: float
-  probabilities: tuple[float, ...]
-  model_version: str = ''
-  model_sha256: str = ''
-  low_confidence: bool | None = None
-  ood_score: float | None = None
-  foreign: bool | None = None
+    return GrpcClient(target)
+  return RestClient(target, connections)
 
 
 def predict(
@@ -56,7 +43,7 @@ def predict(
   model_name: str,
   timeout_seconds: float = 30.0,
 ) -> list[Prediction]:
-  """Sends each file to a server.
+  """Sends each file to a server; the first that is not answered ends it.
 
   Args:
     files: images.
@@ -68,12 +55,14 @@ def predict(
     One Prediction a file, in their order.
 
   Raises:
+    ConfigError: the URL is none.
     DataError: a file is no image that can be sent. It is made ready here, so that
       TensorFlow Serving too answers about a WebP, and learns no place from EXIF.
     ServingError: a file cannot be read, the server is not there, or it refused.
   """
-  with _open(url, timeout_seconds) as client:
-    return [_predict_one(client, pathlib.Path(path), model_name) for path in files]
+  target = Target(url, model_name, timeout_seconds=timeout_seconds)
+  with contextlib.closing(connect(target)) as client:
+    return [_predict_one(client, pathlib.Path(path)) for path in files]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,103 +97,29 @@ def ask(
     timeout_seconds: for one answer.
 
   Raises:
+    ConfigError: the URL is none.
     ServingError: the server is not there, refused, or gave no answer of such a model.
   """
   found = Answers([], [], [], [])
   waiting = iter(images)
-  with _open(url, timeout_seconds) as client:
+  target = Target(url, model_name, timeout_seconds=timeout_seconds)
+  with contextlib.closing(connect(target)) as client:
     while batch := list(itertools.islice(waiting, _TOGETHER)):
-      body = {'instances': [{'b64': base64.b64encode(data).decode()} for data in batch]}
-      response = _post(client, f'/v1/models/{model_name}:predict', body, f'{len(batch)} images')
-      try:
-        for row in response.json()['predictions']:
+      for row, told in client.predict(batch):
+        try:
           found.probabilities.append([float(value) for value in row[signatures.PROBABILITIES]])
           found.labels.append(str(row[signatures.PREDICTED_LABEL]))
           found.class_ids.append(int(row[signatures.CLASS_ID]))
-          found.versions.append(response.headers.get('x-model-version', ''))
-      except (ValueError, KeyError, TypeError) as error:
-        raise _no_answer(client, response) from error
+          found.versions.append(told.get(prediction.MODEL_VERSION, ''))
+        except (ValueError, KeyError, TypeError) as error:
+          raise prediction.not_ours(row) from error
   return found
 
 
-def _open(url: str, timeout_seconds: float) -> httpx.Client:
-  # A proxy of the environment does not lead to this machine.
+def _predict_one(client: file_answers.Client, path: pathlib.Path) -> Prediction:
   try:
-    environment = httpx.URL(url).host not in _LOOPBACK
-  except httpx.InvalidURL as error:
-    raise ServingError(
-      f'{url}: expected a URL such as http://127.0.0.1:8501. Received: {error}.'
-    ) from error
-  return httpx.Client(base_url=url, timeout=timeout_seconds, trust_env=environment)
-
-
-def _no_answer(client: httpx.Client, response: httpx.Response) -> ServingError:
-  return ServingError(
-    f'{client.base_url}: expected the answer of a Sightline model. Received: {response.text[:200]}'
-  )
-
-
-def _predict_one(client: httpx.Client, path: pathlib.Path, model_name: str) -> Prediction:
-  try:
-    data = path.read_bytes()
-  except OSError as error:
-    raise ServingError(f'{path}: expected a readable image file. Received: {error}.') from error
-  try:
-    prepared = image_file.prepare(data)
+    return prediction.of_reply(path, client.predict([file_answers.prepared(path)])[0])
   except image_file.ImageFileError as error:
-    raise image_file.ImageFileError(error.reason, f'{path}: {error}', '') from error
-  # A large photo from HEIF would be refused for its size; Sightline's own server
-  # converts it as well.
-  sent = prepared.encoded if len(prepared.encoded) <= _LARGEST_SENT else data
-  response = _post(
-    client,
-    f'/v1/models/{model_name}:predict',
-    {'instances': [{'b64': base64.b64encode(sent).decode()}]},
-    str(path),
-  )
-  try:
-    row = response.json()['predictions'][0]
-    probabilities = tuple(float(value) for value in row[signatures.PROBABILITIES])
-    class_id = int(row[signatures.CLASS_ID])
-    return Prediction(
-      path,
-      str(row[signatures.PREDICTED_LABEL]),
-      class_id,
-      probabilities[class_id],
-      probabilities,
-      response.headers.get('x-model-version', ''),
-      response.headers.get('x-model-sha256', ''),
-      row.get(signatures.LOW_CONFIDENCE),
-      row.get(signatures.OOD_SCORE),
-      row.get(signatures.FOREIGN),
-    )
-  except (ValueError, KeyError, IndexError, TypeError) as error:
-    raise _no_answer(client, response) from error
-
-
-def _post(client: httpx.Client, path: str, body: Any, subject: str) -> httpx.Response:
-  try:
-    response = client.post(path, json=body)
-  except httpx.ConnectError as error:
-    raise ServingError(
-      f'{client.base_url}: expected a model server. Received: {error}. '
-      'Start one with: sightline serve'
-    ) from error
-  except httpx.HTTPError as error:
-    raise ServingError(
-      f'{client.base_url}: expected an answer about {subject}. '
-      f'Received: {type(error).__name__} {error}.'
-    ) from error
-  if response.status_code != 200:
-    raise ServingError(
-      f'{client.base_url}: {subject} was refused with HTTP {response.status_code}: '
-      f'{_error_text(response)}'
-    )
-  return response
-
-
-def _error_text(response: httpx.Response) -> str:
-  try:
-    return str(response.json()['error'])
-  except (ValueError, KeyError, TypeError):
-    return response.text[:200]
+    raise image_file.ImageFileError(error.reason, f'{path}: {error.detail}', '') from error
+  except ServingError as error:
+    raise ServingError(f'{path}: {error}') from error

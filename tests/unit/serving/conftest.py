@@ -1,3 +1,5 @@
+import subprocess
+
 import pytest
 
 from tests.unit.serving import exports
@@ -21,3 +23,16 @@ def unservable_model(tmp_path_factory):
 @pytest.fixture(scope='session')
 def affine_model(tmp_path_factory):
   return exports.write_affine_model(tmp_path_factory.mktemp('affine') / '1')
+
+
+@pytest.fixture(scope='session')
+def certificates(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('tls')
+  subprocess.run(
+    'openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 '
+    '-subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1'.split(),
+    cwd=folder,
+    check=True,
+    capture_output=True,
+  )
+  return folder

@@ -3,7 +3,6 @@
 import concurrent.futures
 import shutil
 import ssl
-import subprocess
 import time
 
 import grpc
@@ -213,19 +212,6 @@ def test_what_is_under_way_is_answered_before_it_stops(tmp_path):
     made.inputs['x'].CopyFrom(tf.make_tensor_proto([2.0]))
     assert tf.make_ndarray(predict(channel, made).outputs['y']).tolist() == [3.0]
     ending.result()
-
-
-@pytest.fixture(scope='module')
-def certificates(tmp_path_factory):
-  folder = tmp_path_factory.mktemp('tls')
-  subprocess.run(
-    'openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 '
-    '-subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1'.split(),
-    cwd=folder,
-    check=True,
-    capture_output=True,
-  )
-  return folder
 
 
 def test_both_ports_speak_tls(tmp_path, certificates):

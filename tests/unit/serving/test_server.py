@@ -381,7 +381,7 @@ def test_the_clients_errors_name_the_file_or_the_server(server, affine, tmp_path
     client.predict([image], nobody, 'digits')
   with pytest.raises(ServingError, match='Latest\\(other\\)'):
     client.predict([image], server.url, 'other')
-  with pytest.raises(ServingError, match=r'large.bmp was refused .* at most 9000 bytes'):
+  with pytest.raises(ServingError, match='large.bmp: .* HTTP 400: .* at most 9000 bytes'):
     client.predict([large], server.url, 'digits')
   with pytest.raises(ServingError, match='absent.png'):
     client.predict([tmp_path / 'absent.png'], server.url, 'digits')
