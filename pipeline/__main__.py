@@ -418,9 +418,17 @@ def compile_(
 
 
 @app.command()
-def doctor():
+def doctor(
+  config: Annotated[
+    pathlib.Path | None,
+    typer.Argument(metavar='[CONFIG]', help='An experiment: its Beam engine is asked as well.'),
+  ] = None,
+  overrides: SetOption = [],  # noqa: B006
+):
   """Say whether this machine can run Sightline, and what to do about each red line."""
   checks = doctor_module.examine()
+  if config is not None:
+    checks.append(doctor_module.check_beam(config, overrides))
   Console().print(doctor_module.render(checks))
   raise typer.Exit(EXIT_ERROR if doctor_module.failed(checks) else 0)
 

@@ -14,12 +14,13 @@ from pipeline import compilation
 from schemas import loader
 from schemas.errors import ConfigError, RunError
 
+KEPT = ('run.state=/mounted/state', 'publish.directory=/mounted/serving')
 DIGITS = pathlib.Path(__file__).parents[3] / 'pipeline/configs/digits.yaml'
 
 
 @pytest.fixture(scope='module')
 def config(tmp_path_factory):
-  return loader.load_config(DIGITS, working_directory=tmp_path_factory.mktemp('work'))
+  return loader.load_config(DIGITS, KEPT, tmp_path_factory.mktemp('work'))
 
 
 @pytest.fixture(scope='module')
