@@ -28,9 +28,10 @@ def check(config: Config) -> None:
     RunError: one does not answer, or its workers are not as this process is.
   """
   beam = config.beam
-  if beam.engine in ('flink', 'spark') and shutil.which('java') is None:
+  jar = beam.jar()
+  if jar and shutil.which('java') is None:
     raise RunError(
-      f'beam.engine: {beam.engine} expects java on PATH, for {beam.jar()}. Received: none. '
+      f'beam.engine: {beam.engine} expects java on PATH, for {jar[1]}. Received: none. '
       'Install a Java runtime, or: --set beam.engine=local'
     )
   if beam.engine == 'portable':
