@@ -415,6 +415,13 @@ def compile_(
       'Vertex AI runs this file; the open-source backend refuses its resolver steps: '
       + ', '.join(compiled.resolvers)
     )
+  if compiled.pipeline_root.startswith('gs://'):
+    by_path = [name for name in compilation.WRITE_BY_PATH if name in compiled.tasks]
+    out.print(
+      'with artifacts on gs:// these steps do not work yet, because they write by paths: '
+      + ', '.join(by_path),
+      soft_wrap=True,
+    )
 
 
 @app.command()

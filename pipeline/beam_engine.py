@@ -64,7 +64,6 @@ def _portable(beam: BeamConfig) -> tuple[str, ...]:
     '--runner=apache_beam.runners.portability.portable_runner.PortableRunner',
     f'--job_endpoint={chosen.job_endpoint}',
     f'--job_server_timeout={max(1, round(chosen.check_seconds))}',
-    f'--direct_num_workers={chosen.workers}',
     *_external(chosen.worker_pool),
   )
 

@@ -27,6 +27,8 @@ _NAME = re.compile(r'[a-z][-a-z0-9]{0,127}')
 _SUFFIXES = ('.json', '.yaml', '.yml')
 # The open-source backend reads this version alone; Vertex AI reads it too.
 _SCHEMA_VERSION = '2.1.0'
+# Steps that write their artifacts as files, and not yet through TFX's file system.
+WRITE_BY_PATH = ('Trainer', 'Evaluator', 'ProductionEvaluator')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -41,9 +41,6 @@ class PortableConfig(Node):
   worker_pool: Address | None = Field(
     None, description='host:port of the worker pool, as this machine and the job service call it'
   )
-  workers: Annotated[int, Field(ge=1)] = Field(
-    1, description='worker processes; each takes some 12 CPU seconds to start'
-  )
   check_seconds: Annotated[float, Field(ge=5)] = Field(
     120.0, description='in which a tiny job has to come back before a run begins'
   )

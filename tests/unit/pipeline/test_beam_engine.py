@@ -38,11 +38,10 @@ ENGINES = {
     },
   ),
   'portable': (
-    {'job_endpoint': 'jobs:1', 'worker_pool': 'pool:50000', 'workers': 3, 'check_seconds': 7.4},
+    {'job_endpoint': 'jobs:1', 'worker_pool': 'pool:50000', 'check_seconds': 7.4},
     {
       'runner': 'apache_beam.runners.portability.portable_runner.PortableRunner',
       'job_endpoint': 'jobs:1',
-      'direct_num_workers': 3,
       'job_server_timeout': 7,
       **POOL,
     },

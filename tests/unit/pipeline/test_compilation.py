@@ -215,7 +215,9 @@ def test_what_would_be_gone_with_a_container_is_refused(tmp_path, kept, key):
 
 @pytest.mark.parametrize('root', ['s3://bucket/x', 'hdfs://host/x', 'gs:/bucket/x'])
 def test_a_root_that_tensorflow_cannot_write_is_refused(config, root):
-  with pytest.raises(ConfigError, match='--pipeline-root: expected a local or shared POSIX path or'):
+  with pytest.raises(
+    ConfigError, match='--pipeline-root: expected a local or shared POSIX path or'
+  ):
     compilation.kubeflow_pipeline(config, root)
 
 

@@ -70,7 +70,7 @@ def test_what_is_missing_is_named(tmp_path, engine, given, missing):
   [
     ('portable', {'job_endpoint': 'localhost'}, 'beam.portable.job_endpoint'),
     ('portable', {'worker_pool': 'http://localhost:1'}, 'beam.portable.worker_pool'),
-    ('portable', {'workers': 0}, 'beam.portable.workers'),
+    ('portable', {'check_seconds': 0}, 'beam.portable.check_seconds'),
     ('dataflow', {'temp_location': 's3://bucket/x'}, 'beam.dataflow.temp_location'),
     ('dataflow', {'staging_location': '/tmp/x'}, 'beam.dataflow.staging_location'),
     ('flink', {'version': '1.12'}, 'beam.flink.version'),
