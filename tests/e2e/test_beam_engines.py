@@ -7,9 +7,12 @@ not that it gets faster.
 
 import collections
 import json
+import os
 import pathlib
+import socket
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -19,7 +22,8 @@ import yaml
 from schemas.loader import load_config
 from tests.e2e.experiment import Experiment, sightline, write_csv, write_images
 
-pytestmark = pytest.mark.long
+# The first test waits for the steps on both engines, minutes on a busy machine.
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 ROOT = pathlib.Path(__file__).parents[2]
 # More than one row group.
 IMAGES = 300
@@ -281,3 +285,39 @@ def test_doctor_asks_the_engine(experiment, overrides):
   done = sightline('doctor', experiment.config, *arguments, cwd=experiment.folder)
   words = ' '.join(done.output.replace('│', ' ').split())
   assert 'a worker answered' in words, done.output
+
+
+def test_a_pool_whose_python_lacks_beam_ends_with_an_error(experiment, overrides, tmp_path):
+  """Without the check this call would wait for ever."""
+  (tmp_path / 'bin').mkdir()
+  python = tmp_path / 'bin/python'
+  python.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
+  python.chmod(0o755)
+  with socket.socket() as probe:
+    probe.bind(('', 0))
+    port = probe.getsockname()[1]
+  pool = subprocess.Popen(
+    [sys.executable, '-m', 'apache_beam.runners.worker.worker_pool_main', f'--service_port={port}'],
+    env=os.environ | {'PATH': f'{python.parent}:{os.environ["PATH"]}'},
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+  try:
+    for _ in range(300):
+      with socket.socket() as probe:
+        if probe.connect_ex(('localhost', port)) == 0:
+          break
+      time.sleep(0.2)
+    wrong = (
+      *overrides['portable'],
+      f'beam.portable.worker_pool=localhost:{port}',
+      'beam.portable.check_seconds=30',
+    )
+    arguments = [word for override in wrong for word in ('--set', override)]
+    done = sightline('run', experiment.config, *arguments, cwd=experiment.folder)
+  finally:
+    pool.terminate()
+    _, said = pool.communicate(timeout=60)
+  assert done.code == 1
+  assert 'expected a worker within 30 s' in done.output and 'has no apache_beam' in done.output
+  assert "No module named 'apache_beam'" in said
