@@ -572,12 +572,27 @@ def compile_(
       'Vertex AI runs this file; the open-source backend refuses its resolver steps: '
       + ', '.join(compiled.resolvers)
     )
+  if compiled.pipeline_root.startswith('gs://'):
+    by_path = [name for name in compilation.WRITE_BY_PATH if name in compiled.tasks]
+    out.print(
+      'with artifacts on gs:// these steps do not work yet, because they write by paths: '
+      + ', '.join(by_path),
+      soft_wrap=True,
+    )
 
 
 @app.command()
-def doctor():
+def doctor(
+  config: Annotated[
+    pathlib.Path | None,
+    typer.Argument(metavar='[CONFIG]', help='An experiment: its Beam engine is asked as well.'),
+  ] = None,
+  overrides: SetOption = [],  # noqa: B006
+):
   """Say whether this machine can run Sightline, and what to do about each red line."""
   checks = doctor_module.examine()
+  if config is not None:
+    checks.append(doctor_module.check_beam(config, overrides))
   Console().print(doctor_module.render(checks))
   raise typer.Exit(EXIT_ERROR if doctor_module.failed(checks) else 0)
 

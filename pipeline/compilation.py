@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from schemas import storage
 from schemas.config import Config
 from schemas.errors import ConfigError, RunError
 
@@ -26,6 +27,8 @@ _NAME = re.compile(r'[a-z][-a-z0-9]{0,127}')
 _SUFFIXES = ('.json', '.yaml', '.yml')
 # The open-source backend reads this version alone; Vertex AI reads it too.
 _SCHEMA_VERSION = '2.1.0'
+# Steps that write their artifacts as files, and not yet through TFX's file system.
+WRITE_BY_PATH = ('Trainer', 'Evaluator', 'ProductionEvaluator')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,11 +123,9 @@ def kubeflow_pipeline(config: Config, pipeline_root: str | None = None):
       'name: Kubeflow expects a lower-case letter, then lower-case letters, digits and '
       f'dashes. Received: {config.name}. Rename the experiment, or: --set name=...'
     )
-  if pipeline_root and '://' in pipeline_root and not pipeline_root.startswith('gs://'):
-    raise ConfigError(
-      f'--pipeline-root: expected gs:// or a path shared by all pods. Received: {pipeline_root}. '
-      'TensorFlow has no file system for other schemes.'
-    )
+  if pipeline_root:
+    storage.check('--pipeline-root', pipeline_root, buckets=True)
+  _check_kept(config, pipeline_root)
   from pipeline import create_pipeline
 
   run = config.run.model_copy(update={'engine': 'kubeflow'})
@@ -132,6 +133,27 @@ def kubeflow_pipeline(config: Config, pipeline_root: str | None = None):
   # The config's own root is a folder of this machine.
   pipeline.pipeline_info.pipeline_root = pipeline_root or ''
   return pipeline
+
+
+def _check_kept(config: Config, pipeline_root: str | None) -> None:
+  """Refuses folders that would be gone with the container that wrote them."""
+  mounted = 'expected a folder that all pods mount, such as /gcs/BUCKET/... on Vertex AI'
+  root = config.run.root
+  if config.run.state is None:
+    raise ConfigError(
+      f'run.state: {mounted}. Received: none. Hashes, checkpoints and answers to test images '
+      'would be gone with each container. Name it: --set run.state=/MOUNT/state'
+    )
+  if root is None or config.publish.directory in (None, root / 'serving'):
+    raise ConfigError(
+      f'publish.directory: {mounted}. Received: the default, below run.root. What is published '
+      'would be gone with the container. Name it: --set publish.directory=/MOUNT/serving'
+    )
+  if config.beam.engine == 'dataflow' and pipeline_root and storage.scheme(pipeline_root) != 'gs':
+    raise ConfigError(
+      f'--pipeline-root: beam.engine dataflow expects gs://. Received: {pipeline_root}. Its '
+      'workers see no other folder.'
+    )
 
 
 def kubeflow_runner(output: pathlib.Path | str, image: str | None = None):

@@ -39,6 +39,7 @@ from components.schema_gen.statistics import statistics_options
 from components.serving_validator.component import ServingValidator
 from components.trainer import executor as trainer_executor
 from pipeline import (
+  beam_engine,
   data_check,
   evaluation,
   own_code,
@@ -50,14 +51,10 @@ from pipeline.code_fingerprint import fingerprint
 from schemas import features
 from schemas.config import Config
 
-BEAM_ARGS = (
-  # Named in full: Beam's default runner tries to download another engine first.
-  '--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner',
-  # Its workers are this very process. Without an image's name TFX packs its own
-  # sources for them in every component, two seconds each.
-  '--sdk_container_image=none',
-)
+BEAM_ARGS = beam_engine.LOCAL
 METADATA_FILE = 'metadata.sqlite'
+# Their workers read images and write results by paths, not by addresses of a bucket.
+_FILES_OF_THIS_MACHINE = (ImageExampleGen, Evaluator, ProductionEvaluator)
 # The parts of the config that training reads.
 _READ_BY_TRAINING: dict[str, Any] = {
   'name': True,
@@ -96,12 +93,13 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
   """
   data_check.check(config.data)
   publication_check.check(config)
+  beam_engine.check_folders(config)
   root = _root(config)
   kubeflow = config.run.engine == 'kubeflow'
 
   example_gen = ImageExampleGen(
     data=config.data,
-    state_dir=str(root / 'state'),
+    state_dir=str(config.state),
     code_fingerprint=fingerprint('schemas', *_INGEST),
     # Kubeflow runs no driver of ours: whoever submits says which data it is.
     **(_data_parameters(config) if kubeflow else {}),
@@ -189,8 +187,7 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
     floors=floors.outputs['floors'] if floors else None,
     code_fingerprint=fingerprint('components.evaluator', 'models.decision'),
     asked=evaluation.asked(config),
-    # On Kubeflow a folder of the container, gone with it.
-    state_dir='' if kubeflow else str(root / 'state'),
+    state_dir=str(config.state),
   )
   predictions = evaluator.outputs['predictions']
   nodes: list[base_node.BaseNode] = [
@@ -269,6 +266,14 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
     if learning is not None and learning in nodes:
       learning.add_upstream_node(audit)
 
+  engine, for_files = (
+    beam_engine.arguments(config.beam),
+    beam_engine.arguments_for_files(config.beam),
+  )
+  for node in nodes:
+    if for_files != engine and isinstance(node, _FILES_OF_THIS_MACHINE):
+      node.with_beam_pipeline_args(list(for_files))
+
   return Pipeline(
     pipeline_name=config.name,
     pipeline_root=str(root / 'artifacts'),
@@ -278,7 +283,7 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
     metadata_connection_config=None
     if kubeflow
     else (metadata.sqlite_metadata_connection_config(str(root / METADATA_FILE))),
-    beam_pipeline_args=list(BEAM_ARGS),
+    beam_pipeline_args=list(engine),
   )
 
 
@@ -364,7 +369,7 @@ def _training_config(config: Config) -> dict[str, str]:
   return {
     'config': config.model_dump_json(by_alias=True, include=_READ_BY_TRAINING),
     # Checkpoints outlive the run that wrote them.
-    'state_dir': str(_root(config) / 'state'),
+    'state_dir': str(config.state),
     'weights': found,
     'weights_sha256': weights.sha256(config, found),
     'code_fingerprint': fingerprint('models', 'schemas', 'components.trainer'),

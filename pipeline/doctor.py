@@ -18,7 +18,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from schemas.errors import RunError
+from schemas.errors import RunError, SightlineError
 
 PACKAGES = ('schemas', 'models', 'serving', 'components', 'pipeline')
 
@@ -317,6 +317,27 @@ def check_gpu() -> Check:
     text,
     'CUDA libraries that TensorFlow finds',
     'pip install "tensorflow[and-cuda]", or go on: training runs on the CPU',
+  )
+
+
+def check_beam(config: pathlib.Path, overrides: Sequence[str] = ()) -> Check:
+  """The workers of the Beam engine that an experiment names."""
+  from pipeline import beam_preflight
+  from schemas.loader import load_config
+
+  try:
+    experiment = load_config(config, overrides)
+    beam_preflight.check(experiment)
+  except SightlineError as error:
+    return Check('Beam engine', False, str(error), 'workers as this process is', 'see above')
+  engine = experiment.beam.engine
+  asked = {'local': 'this process', 'portable': 'a worker answered, with the same packages'}
+  return Check(
+    'Beam engine',
+    True if engine in asked else None,
+    f'{engine}: {asked.get(engine, "cannot be asked before a job is sent")}',
+    'workers as this process is',
+    'send a small run first',
   )
 
 

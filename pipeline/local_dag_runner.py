@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from tfx.orchestration.local import local_dag_runner
 
-from pipeline import display, library_output, runner, summary
+from pipeline import beam_preflight, display, library_output, runner, summary
 from schemas.config import Config
 from schemas.errors import ConfigError, SightlineError
 
@@ -30,6 +30,7 @@ class LocalDagRunner(local_dag_runner.LocalDagRunner):
 
     Raises:
       ConfigError: for a partial run, which has no verdict to record.
+      RunError: the workers of the Beam engine do not answer.
       SystemExit: with the exit code of `sightline run`, where it is not 0.
     """
     if run_options is not None:
@@ -37,6 +38,7 @@ class LocalDagRunner(local_dag_runner.LocalDagRunner):
         'run_options: expected none. A partial run has no verdict; use '
         "TFX's own LocalDagRunner for it."
       )
+    beam_preflight.check(self._config)
     with runner.open_run(self._config) as run, library_output.log_lines(run.log), _shown():
       _log.info('library logs: %s', run.log)
       try:

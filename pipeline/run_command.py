@@ -10,6 +10,7 @@ from rich.text import Text
 
 from pipeline import (
   answer_process,
+  beam_preflight,
   datasets,
   display,
   library_output,
@@ -51,6 +52,7 @@ def run(
   # The libraries print to the log file; the display keeps the terminal.
   console = library_output.console()
   _prepare_data(config, console)
+  _ask_workers(config, console)
   with runner.open_run(config) as this_run:
     this_run.goal = run_notes.tidy(goal)
     this_run.provenance = provenance.collect(config, sys.argv)
@@ -100,6 +102,12 @@ def _prepare_data(config: Config, console: Console) -> None:
       f'data.root: expected a folder with {config.data.labels}, or with one subfolder a class. '
       f'Received: {root}, which does not exist.{datasets.hint(root)}'
     )
+
+
+def _ask_workers(config: Config, console: Console) -> None:
+  if config.beam.engine != 'local':
+    with display.waiting(console, f'asking the workers of beam.engine {config.beam.engine} ...'):
+      beam_preflight.check(config)
 
 
 def _run(config: Config, this_run: runner.Run, console: Console) -> None:

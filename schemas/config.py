@@ -12,18 +12,13 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import Field
 
+from schemas.beam import BeamConfig
+from schemas.node import Node
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 DottedPath = Annotated[str, Field(pattern=r'^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$')]
 Name = Annotated[str, Field(pattern=r'^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$')]
-
-
-class Node(pydantic.BaseModel):
-  """Base of every section: frozen, and an unknown key is an error."""
-
-  model_config = pydantic.ConfigDict(
-    extra='forbid', frozen=True, populate_by_name=True, protected_namespaces=()
-  )
 
 
 class SplitConfig(Node):
@@ -543,6 +538,11 @@ class ServeConfig(Node):
 
 class RunConfig(Node):
   root: pathlib.Path | None = Field(None, description='by default runs/<name>')
+  state: pathlib.Path | None = Field(
+    None,
+    description='what later runs build on: hashes, checkpoints, answers to test images; by default '
+    '<run root>/state. On Kubeflow a folder that all pods mount',
+  )
   cache: bool = Field(True, description='reuse what an earlier run computed from the same input')
   draft: bool = Field(False, description='open questions are marked DRAFT')
   engine: Literal['local', 'kubeflow'] = 'local'
@@ -569,6 +569,7 @@ class Config(Node):
   publish: PublishConfig = PublishConfig()
   serve: ServeConfig = ServeConfig()
   run: RunConfig = RunConfig()
+  beam: BeamConfig = BeamConfig()
 
   @pydantic.model_validator(mode='after')
   def _no_flip_of_directional_classes(self) -> 'Config':
@@ -587,3 +588,9 @@ class Config(Node):
   @property
   def model_name(self) -> str:
     return self.publish.model_name or self.name
+
+  @property
+  def state(self) -> pathlib.Path:
+    """What outlives a run and is no artifact."""
+    assert self.run.root is not None  # the loader fills it in
+    return self.run.state or self.run.root / 'state'

@@ -13,6 +13,7 @@ from typing import Any
 import pydantic
 import yaml
 
+from schemas import storage
 from schemas.config import Config
 from schemas.errors import ConfigError
 
@@ -24,13 +25,17 @@ _PATHS = (
   ('publish', 'directory'),
   ('serve', 'request_log', 'directory'),
   ('run', 'root'),
+  ('run', 'state'),
+  ('beam', 'flink', 'job_server_jar'),
+  ('beam', 'spark', 'job_server_jar'),
 )
 # How model.weights ends where it names a file without a folder.
 _WEIGHTS_FILE = '.weights.h5'
 # In a path, Beam's file systems read them as those of a shell's pattern.
 _PATTERN = set('*?[')
-# Prefixes of remote file systems that both TensorFlow and Beam can write here.
-_REMOTE = ('gs://',)
+_COMPILE = (
+  'to run on gs://, compile for Kubeflow: sightline compile CONFIG --pipeline-root gs://...'
+)
 
 
 def load_config(
@@ -91,6 +96,7 @@ def build_config(
     config = Config.model_validate(tree)
   except pydantic.ValidationError as error:
     raise ConfigError('\n'.join(_explain(source, problem) for problem in error.errors())) from error
+  _check_jar(config)
   return _with_defaults(config)
 
 
@@ -116,6 +122,18 @@ def with_values(config: Config, values: Mapping[str, Any], source: str) -> Confi
     return Config.model_validate(tree)
   except pydantic.ValidationError as error:
     raise ConfigError('\n'.join(_explain(source, problem) for problem in error.errors())) from error
+
+
+def _check_jar(config: Config) -> None:
+  """Not part of the tree's own rules: a recorded config stays readable without the file."""
+  found = config.beam.jar()
+  if found and (found[1].suffix != '.jar' or not found[1].is_file()):
+    key, path = found
+    raise ConfigError(
+      f'{key}: expected a .jar file that is there. Received: {path}. It is never downloaded: take '
+      f"Beam's {config.beam.engine} job server of the installed Beam version from Maven Central "
+      '(group org.apache.beam) and name the file.'
+    )
 
 
 def _with_defaults(config: Config) -> Config:
@@ -152,25 +170,15 @@ def _absolute_paths(tree: dict, base: pathlib.Path) -> None:
   _absolute_weights(tree, base)
   for *sections, key in _PATHS:
     branch: Any = tree
-    for name in sections:
-      branch = branch.get(name) if isinstance(branch, dict) else None
+    for section in sections:
+      branch = branch.get(section) if isinstance(branch, dict) else None
     if not isinstance(branch, dict) or not isinstance(branch.get(key), str | pathlib.Path):
       continue
-    value = branch[key]
-    text = str(value)
-    if '://' in text:
-      if not text.startswith(_REMOTE) or sections != ['run']:
-        raise ConfigError(
-          f'{".".join([*sections, key])}: expected a local or shared POSIX path'
-          f'{" or gs://" if sections == ["run"] else ""}. Received: {text}. '
-          'TensorFlow has no file system for other schemes; mount the bucket and name its path.'
-        )
-      raise ConfigError(
-        f'run.root: expected a local path for a run on this machine. Received: {text}. '
-        'Compile for Kubeflow to run on gs://: sightline compile CONFIG --pipeline-root gs://...'
-      )
+    name = '.'.join((*sections, key))
+    text = str(branch[key])
+    storage.check(name, text, instead=_COMPILE if name == 'run.root' else '')
     branch[key] = _absolute(text, base)
-    if sections == ['run'] and _PATTERN & set(branch[key]):
+    if name == 'run.root' and _PATTERN & set(branch[key]):
       raise ConfigError(
         f'run.root: expected a path without any of {" ".join(sorted(_PATTERN))}. '
         f'Received: {branch[key]}. Beam takes them for a pattern and does not find what it '

@@ -50,7 +50,7 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
   ```python
   example_gen = ImageExampleGen(
       data=config.data,
-      state_dir=str(config.run.root / 'state'),
+      state_dir=str(config.state),
       code_fingerprint=fingerprint_of_the_code)
   statistics_gen = StatisticsGen(examples=example_gen.outputs['examples'])
   ```

@@ -4,9 +4,9 @@
   tfx pipeline compile --engine=vertex --pipeline_path=deploy/tfx/kubeflow_runner.py
 
 writes pipeline.yaml into the working directory. IMAGE has to hold Sightline and
-its lock, and PIPELINE_ROOT to be a bucket that the cluster can write.
-`sightline compile digits.yaml --output pipeline.yaml` writes the same and
-checks it.
+its lock, and PIPELINE_ROOT to be a bucket that the cluster can write; KEPT are folders that all
+pods mount. `sightline compile digits.yaml --output pipeline.yaml`, with the same
+values behind --set, writes the same and checks it.
 """
 
 import pathlib
@@ -17,10 +17,11 @@ from schemas import loader
 CONFIG = pathlib.Path(__file__).resolve().parent / '../../pipeline/configs/digits.yaml'
 IMAGE = compilation.default_image()
 PIPELINE_ROOT = 'gs://<bucket>/digits'
+KEPT = ('run.state=/gcs/<bucket>/state', 'publish.directory=/gcs/<bucket>/serving')
 
 
 def main() -> None:
-  config = loader.load_config(CONFIG)
+  config = loader.load_config(CONFIG, KEPT)
   runner = compilation.kubeflow_runner('pipeline.yaml', IMAGE)
   runner.run(compilation.kubeflow_pipeline(config, PIPELINE_ROOT))
 

@@ -14,12 +14,13 @@ from pipeline import compilation
 from schemas import loader
 from schemas.errors import ConfigError, RunError
 
+KEPT = ('run.state=/mounted/state', 'publish.directory=/mounted/serving')
 DIGITS = pathlib.Path(__file__).parents[3] / 'pipeline/configs/digits.yaml'
 
 
 @pytest.fixture(scope='module')
 def config(tmp_path_factory):
-  return loader.load_config(DIGITS, working_directory=tmp_path_factory.mktemp('work'))
+  return loader.load_config(DIGITS, KEPT, tmp_path_factory.mktemp('work'))
 
 
 @pytest.fixture(scope='module')
@@ -198,3 +199,43 @@ def test_a_file_that_is_no_pipeline_is_refused(tmp_path):
     compilation.read_compiled(tmp_path / 'x.yaml')
   with pytest.raises(RunError, match='missing'):
     compilation.read_compiled(tmp_path / 'missing.yaml')
+
+
+@pytest.mark.parametrize(
+  'kept, key',
+  [((KEPT[1],), 'run.state'), ((KEPT[0],), 'publish.directory')],
+)
+def test_what_would_be_gone_with_a_container_is_refused(tmp_path, kept, key):
+  config = loader.load_config(DIGITS, kept, tmp_path)
+  with pytest.raises(ConfigError) as caught:
+    compilation.kubeflow_pipeline(config)
+  assert str(caught.value).startswith(f'{key}: expected a folder that all pods mount')
+  assert f'--set {key}=' in str(caught.value)
+
+
+@pytest.mark.parametrize('root', ['s3://bucket/x', 'hdfs://host/x', 'gs:/bucket/x'])
+def test_a_root_that_tensorflow_cannot_write_is_refused(config, root):
+  with pytest.raises(
+    ConfigError, match='--pipeline-root: expected a local or shared POSIX path or'
+  ):
+    compilation.kubeflow_pipeline(config, root)
+
+
+def test_dataflow_wants_its_artifacts_in_a_bucket(tmp_path):
+  names = ('project', 'region', 'worker_image')
+  chosen = [
+    'beam.engine=dataflow',
+    *(f'beam.dataflow.{name}=x' for name in names),
+    *(f'beam.dataflow.{name}_location=gs://bucket/{name}' for name in ('temp', 'staging')),
+  ]
+  config = loader.load_config(DIGITS, [*KEPT, *chosen], tmp_path)
+  with pytest.raises(ConfigError, match='dataflow expects gs://. Received: /shared'):
+    compilation.kubeflow_pipeline(config, '/shared/root')
+
+
+def test_every_step_keeps_its_state_where_the_config_says(config):
+  made = compilation.kubeflow_pipeline(config)
+  nodes = {node.id: node.exec_properties for node in made.components}
+  trained = json.loads(nodes['Trainer']['custom_config'])['state_dir']
+  found = {nodes['ImageExampleGen']['state_dir'], nodes['Evaluator']['state_dir'], trained}
+  assert found == {'/mounted/state'}
