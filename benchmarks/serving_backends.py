@@ -111,7 +111,8 @@ def write_versions(
   bases = {}
   for number, arm in enumerate((TENSORFLOW, OPENVINO, INT8)):
     bases[arm] = folder / f'arm-{number}'
-    shutil.copytree(export, bases[arm] / '1')
+    # A version may have a network already.
+    shutil.copytree(export, bases[arm] / '1', ignore=shutil.ignore_patterns('openvino'))
     if arm not in networks:
       continue
     precision, network = networks[arm]
@@ -211,10 +212,9 @@ def show(name: str, found: dict[str, dict[str, float]]) -> None:
   """Prints the table of one model."""
   first = found[TENSORFLOW]
   print(f'\n{name}; load {os.getloadavg()[0]:.1f}')
-  print(
-    f'  {"":14}{"in process":>17}{"REST, 1 client":>21}{"p50":>9}{"p99":>9}'
-    f'{"network":>10}{"RSS":>9}'
-  )
+  heads = ('in process', 17), ('REST, 1 client', 21), ('p50', 9), ('p99', 9)
+  line = ''.join(f'{head:>{width}}' for head, width in (*heads, ('network', 10), ('RSS', 9)))
+  print(f'  {"":14}{line}')
   for arm, row in found.items():
     calls, rate = first['call'] / row['call'], row['rate'] / first['rate']
     print(

@@ -433,7 +433,11 @@ def serve(
     pathlib.Path | None, typer.Option(help='Clients must bring a certificate of it (PEM).')
   ] = None,
   backend: Annotated[
-    str, typer.Option(metavar='BACKEND', help='What runs the network: tensorflow or openvino.')
+    str,
+    typer.Option(
+      metavar='BACKEND',
+      help='What runs the network: tensorflow, openvino, or the binary tensorflow_model_server.',
+    ),
   ] = 'tensorflow',
   overrides: SetOption = [],  # noqa: B006
 ):

@@ -4,9 +4,10 @@ import contextlib
 import dataclasses
 import importlib.util
 import pathlib
+import shlex
 import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 from rich.markup import escape
@@ -20,7 +21,8 @@ from schemas.loader import load_config
 if TYPE_CHECKING:
   from serving.servable import Servable
 
-TENSORFLOW, OPENVINO = 'tensorflow', 'openvino'
+TENSORFLOW, OPENVINO, BINARY = 'tensorflow', 'openvino', 'tensorflow_model_server'
+BACKENDS = (TENSORFLOW, OPENVINO, BINARY)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +107,10 @@ def serve(
     raise ConfigError('serve: expected --batching with --batching-parameters-file.')
   console = Console(file=library_output.terminal(), highlight=False, soft_wrap=True)
   directory, config_file = _sources(models)
+  if backend == BINARY:
+    _check_plain(listening, drain_seconds, fallback_previous or fallback_label, log_folder)
+    config = _model_config(directory, config_file, models.name, False)
+    _become_binary(config, listening, config_file, poll_seconds, batching_parameters_file, console)
   by_file = config_file is not None and (directory is None or config_file.exists())
   console.print(
     f'loading what {config_file} names ...'
@@ -169,13 +175,51 @@ def _request_log(models: Models, folder: pathlib.Path | None) -> Iterator[Any]:
 
 
 def _check_backend(backend: str) -> None:
-  if backend not in (TENSORFLOW, OPENVINO):
-    raise ConfigError(f'--backend: expected {TENSORFLOW} or {OPENVINO}. Received: {backend}.')
+  if backend not in BACKENDS:
+    raise ConfigError(f'--backend: expected {", ".join(BACKENDS)}. Received: {backend}.')
   if backend == OPENVINO and importlib.util.find_spec(OPENVINO) is None:
     raise ExportError(
       '--backend openvino: expected the package openvino. Received: none. Install it: pip install '
       "'sightline[fast]'"
     )
+
+
+def _check_plain(listening: Listening, drain_seconds: float, *others: object) -> None:
+  """Refuses what TensorFlow Serving's binary does not do."""
+  if listening.host != '0.0.0.0':
+    raise ConfigError(
+      f'--backend {BINARY}: it listens on every address. Say so with --host 0.0.0.0. '
+      f'Received: {listening.host}.'
+    )
+  if listening.tls or drain_seconds or any(others):
+    raise ConfigError(
+      f'--backend {BINARY}: expected no --ssl-..., --drain-seconds, --fallback-... and '
+      '--request-log: the binary has none of them. Its own flags are in its --help.'
+    )
+
+
+def _become_binary(
+  config: Any,
+  listening: Listening,
+  config_file: pathlib.Path | None,
+  poll_seconds: float,
+  batching_parameters_file: pathlib.Path | None,
+  console: Console,
+) -> NoReturn:
+  from serving import tensorflow_model_server
+
+  line = tensorflow_model_server.command(
+    config,
+    tensorflow_model_server.folder(),
+    listening.port,
+    listening.grpc_port,
+    config_file,
+    poll_seconds,
+    batching_parameters_file,
+    listening.grpc_socket_path,
+  )
+  console.print(escape(shlex.join(line)))
+  tensorflow_model_server.become(line)
 
 
 def _loader(backend: str) -> 'Callable[[pathlib.Path], Servable]':
