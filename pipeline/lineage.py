@@ -35,7 +35,7 @@ _BLESSINGS = ('ModelBlessing', 'InfraBlessing')
 _DONE = ('COMPLETE', 'CACHED')
 # Inputs that a verdict is measured against: named, and not walked back from,
 # or each version would list every one before it.
-_COMPARED = ('baseline_model',)
+_COMPARED = ('baseline_model', 'baseline_blessing')
 
 
 @dataclasses.dataclass(frozen=True)
