@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from pipeline import serving_difference
+
 _KINDS = {'over the limit': 'bad', 'worse': 'warn', 'better': 'good'}
 
 
@@ -23,7 +25,10 @@ def rows(serving: Mapping[str, Any]) -> list[Row]:
   compared = serving.get('comparison')
   if compared:
     return [_compared(row) for row in compared['rows']]
-  return [Row(name, _figure(value, unit), *[''] * 5) for name, value, unit in figures(serving)]
+  return [
+    Row(name, _figure(value, unit), *[''] * 5)
+    for name, value, unit in serving_difference.figures(serving)
+  ]
 
 
 def lead(serving: Mapping[str, Any]) -> str:
@@ -59,21 +64,6 @@ def remarks(serving: Mapping[str, Any]) -> list[str]:
     else f'A version is refused where a ratio is above {limit:g} with its whole interval.'
   )
   return [*compared['remarks'], asked]
-
-
-def figures(serving: Mapping[str, Any]) -> list[tuple[str, float, str]]:
-  """Returns name, value and unit of what gates.json holds of times, stages, disk and memory."""
-  gates = {gate['gate']: gate['value'] for gate in serving.get('gates') or ()}
-  found, timed = serving.get('figures') or {}, serving.get('stages') or {}
-  listed = [
-    ('p50', found.get('p50_ms'), 'ms'),
-    ('p95', gates.get('p95_ms'), 'ms'),
-    ('p99', found.get('p99_ms'), 'ms'),
-    *((name, value, 'ms') for name, value in (timed.get('median_ms') or {}).items()),
-    ('disk', gates.get('disk_mb'), 'MB'),
-    ('memory', gates.get('rss_mb'), 'MB'),
-  ]
-  return [(name, value, unit) for name, value, unit in listed if value is not None]
 
 
 def _compared(row: Mapping[str, Any]) -> Row:
