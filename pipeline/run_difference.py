@@ -244,7 +244,9 @@ def _serving(a: RecordedRun, b: RecordedRun) -> Section:
   changes = [
     Change(name, old, new, new - old) for name, old, new in serving_difference.moved(*sides)
   ]
-  return Section('serving', tuple(changes), (serving_difference.remark(*sides),))
+  # Measured once and taken from the cache: there is nothing to explain.
+  remarks = [] if sides[0] == sides[1] else [serving_difference.remark(*sides)]
+  return Section('serving', tuple(changes), tuple(remarks))
 
 
 def _weight(change: Change) -> float:
