@@ -35,6 +35,7 @@ OTHER_HALF = (
   'LatestServedModel',
   'Evaluator',
   'FirstPredictions',
+  'PreviouslyServed',
   'ServingValidator',
   'Publisher',
   'Analysis',

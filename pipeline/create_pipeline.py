@@ -32,6 +32,7 @@ from components.publisher.component import Publisher
 from components.resolvers.strategies import (
   FirstPredictionsStrategy,
   LatestServedModelStrategy,
+  PreviouslyServedStrategy,
   PreviousSpanStrategy,
 )
 from components.schema_gen.component import SchemaGen
@@ -221,14 +222,19 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
       )
     )
 
+  # Kubeflow's compiler does not know the strategy: there a version is compared with none.
+  previous = None if kubeflow else _previously_served(model)
   serving_validator = ServingValidator(
     model=model,
     examples=examples,
     predictions=predictions,
     config=config.serving_validator,
     code_fingerprint=fingerprint(
-      'serving', 'components.serving_validator', 'models.proof', *_DECODING
+      'serving', 'components.serving_validator', 'models.proof', 'models.decision', *_DECODING
     ),
+    baseline_model=previous.outputs['model'] if previous else None,
+    baseline_blessing=previous.outputs['infra_blessing'] if previous else None,
+    stage_code=fingerprint('models.decision', *_DECODING),
   )
   publisher = Publisher(
     model=model,
@@ -240,7 +246,7 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
       )
     ),
   )
-  nodes += [serving_validator, publisher]
+  nodes += [*([previous] if previous else []), serving_validator, publisher]
   analysis = None
   if config.analysis.run:
     analysis = Analysis(
@@ -346,6 +352,17 @@ def _served_model(kubeflow: bool) -> Resolver:
       infra_blessing=Channel(type=standard_artifacts.InfraBlessing),
     )
   return resolver.with_id('LatestServedModel')
+
+
+def _previously_served(model: BaseChannel) -> Resolver:
+  """Returns the resolver of the version that the candidate's time and size are compared with."""
+  return Resolver(
+    strategy_class=PreviouslyServedStrategy,
+    candidate=model,
+    model=Channel(type=standard_artifacts.Model),
+    model_blessing=Channel(type=standard_artifacts.ModelBlessing),
+    infra_blessing=Channel(type=standard_artifacts.InfraBlessing),
+  ).with_id('PreviouslyServed')
 
 
 def _first_predictions(model: BaseChannel) -> Resolver:

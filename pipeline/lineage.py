@@ -15,7 +15,7 @@ import pathlib
 from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
-from pipeline import run_notes
+from pipeline import run_notes, serving_difference
 from schemas.config import Config
 from schemas.errors import RunError
 
@@ -35,7 +35,7 @@ _BLESSINGS = ('ModelBlessing', 'InfraBlessing')
 _DONE = ('COMPLETE', 'CACHED')
 # Inputs that a verdict is measured against: named, and not walked back from,
 # or each version would list every one before it.
-_COMPARED = ('baseline_model',)
+_COMPARED = ('baseline_model', 'baseline_blessing')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Lineage:
     version: empty where the run published none.
     steps: executions on the way, in the order in which they ran.
     artifacts: that those steps read or wrote, by id.
-    figures: accuracies of the run, by what they were measured on, as text.
+    figures: accuracies of the run, by what they were measured on, and its times, as text.
     notes: what the store keeps with the run; see run_notes.
   """
 
@@ -460,7 +460,7 @@ def state(steps: Iterable[Step]) -> str:
 
 
 def figures(summary: Mapping[str, Any]) -> dict[str, str]:
-  """Returns the accuracies of a summary, each with n and interval."""
+  """Returns the accuracies of a summary, each with n and interval, and the time of an image."""
   found = {
     'accuracy on test': summary.get('accuracy'),
     'accuracy on production': (summary.get('production') or {}).get('accuracy'),
@@ -468,12 +468,13 @@ def figures(summary: Mapping[str, Any]) -> dict[str, str]:
   leaks = summary.get('leaks') or {}
   if leaks.get('affected'):
     found['accuracy without leaks'] = leaks.get('accuracy_without')
+  served = serving_difference.in_words(summary.get('serving') or {})
   return {
     name: f'{part["value"]:.4f} (n {part["n"]}, 95 % interval {part["interval"][0]:.4f} to '
     f'{part["interval"][1]:.4f})'
     for name, part in found.items()
     if isinstance(part, Mapping) and part.get('value') is not None and 'interval' in part
-  }
+  } | ({'time of one image': served} if served else {})
 
 
 def _accuracy(summary: Mapping[str, Any]) -> float | None:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from pipeline import lineage, manifest_difference, provenance
+from pipeline import lineage, manifest_difference, provenance, serving_difference
 from pipeline.recorded_run import RecordedRun, fingerprint
 
 # Below these, a difference says nothing.
@@ -108,6 +108,7 @@ def compare(a: RecordedRun, b: RecordedRun) -> Difference:
     _packages(a, b),
     _machine(a, b),
     _figures(a, b, rows),
+    _serving(a, b),
     _time(a, b),
   )
   return Difference(a, b, sections)
@@ -233,6 +234,19 @@ def _figures(a: RecordedRun, b: RecordedRun, rows: Rows) -> Section:
       f'{rows.test_images[1]}, {rows.test_shared} are in both'
     )
   return Section('figures', tuple(changes), tuple(remarks), compared=not missing)
+
+
+def _serving(a: RecordedRun, b: RecordedRun) -> Section:
+  sides = [side.summary.get('serving') or {} for side in (a, b)]
+  missing = [side.run_id for side, found in zip((a, b), sides, strict=True) if not found]
+  if missing:
+    return Section('serving', remarks=(_not_recorded('serving', missing),), compared=False)
+  changes = [
+    Change(name, old, new, new - old) for name, old, new in serving_difference.moved(*sides)
+  ]
+  # Measured once and taken from the cache: there is nothing to explain.
+  remarks = [] if sides[0] == sides[1] else [serving_difference.remark(*sides)]
+  return Section('serving', tuple(changes), tuple(remarks))
 
 
 def _weight(change: Change) -> float:

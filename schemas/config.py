@@ -451,6 +451,11 @@ class ServingValidatorConfig(Node):
   max_difference: Positive = Field(
     1e-5, description='largest difference of a probability from what was evaluated'
   )
+  max_slowdown: Annotated[float, Field(gt=1)] | None = Field(
+    None,
+    description='most times as slow or as large as the version in service, beyond chance; none: '
+    'the comparison is only shown',
+  )
 
 
 class FormatsConfig(Node):

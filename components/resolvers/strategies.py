@@ -54,6 +54,46 @@ class LatestServedModelStrategy(resolver.ResolverStrategy):
     return {key: [] for key in input_dict}
 
 
+class PreviouslyServedStrategy(resolver.ResolverStrategy):
+  """Resolves what served before a candidate: its model and its serving blessing.
+
+  As LatestServedModelStrategy, and never the candidate: once that is published it would be
+  compared with itself, and ServingValidator would not come from the cache. A model whose
+  files are gone still has a record: then the blessing alone is resolved.
+
+  ```python
+  Resolver(
+      strategy_class=PreviouslyServedStrategy,
+      candidate=trainer.outputs['model'],
+      model=Channel(type=Model),
+      model_blessing=Channel(type=ModelBlessing),
+      infra_blessing=Channel(type=InfraBlessing),
+  ).with_id('PreviouslyServed')
+  ```
+  """
+
+  def resolve_artifacts(self, store, input_dict):
+    """Returns the candidate, and one artifact of each other key or none."""
+    del store
+    (candidate,) = input_dict['candidate']
+    evaluated = _blessed(input_dict['model_blessing'])
+    servable = _blessed(input_dict['infra_blessing'])
+    served = [
+      model
+      for model in input_dict['model']
+      if model.id != candidate.id and model.id in evaluated and model.id in servable
+    ]
+    if not served:
+      return {**{key: [] for key in input_dict}, 'candidate': [candidate]}
+    newest = max(served, key=lambda model: evaluated[model.id].id)
+    return {
+      'candidate': [candidate],
+      'model': [newest] if _is_there(newest) else [],
+      'model_blessing': [evaluated[newest.id]],
+      'infra_blessing': [servable[newest.id]],
+    }
+
+
 class FirstPredictionsStrategy(resolver.ResolverStrategy):
   """Resolves what the Evaluator predicted when it first saw a model.
 

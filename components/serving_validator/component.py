@@ -16,12 +16,17 @@ class ServingValidatorSpec(ComponentSpec):
 
   PARAMETERS = {
     executor.CONFIG_KEY: ExecutionParameter(type=str),
+    executor.STAGE_CODE_KEY: ExecutionParameter(type=str),
     CODE_FINGERPRINT_KEY: ExecutionParameter(type=str),
   }
   INPUTS = {
     standard_component_specs.MODEL_KEY: ChannelParameter(type=standard_artifacts.Model),
     standard_component_specs.EXAMPLES_KEY: ChannelParameter(type=standard_artifacts.Examples),
     executor.PREDICTIONS_KEY: ChannelParameter(type=components.Predictions),
+    executor.BASELINE_MODEL_KEY: ChannelParameter(type=standard_artifacts.Model, optional=True),
+    executor.BASELINE_BLESSING_KEY: ChannelParameter(
+      type=standard_artifacts.InfraBlessing, optional=True
+    ),
   }
   OUTPUTS = {
     standard_component_specs.BLESSING_KEY: ChannelParameter(type=standard_artifacts.InfraBlessing),
@@ -39,6 +44,8 @@ class ServingValidator(base_component.BaseComponent):
     model: `standard_artifacts.Model`.
     examples: `standard_artifacts.Examples`, raw; the split `test` is read.
     predictions: `components.Predictions` of Evaluator for the same model.
+    baseline_model, baseline_blessing: the version in service and its own blessing, that
+      time, memory and size are compared with; one may be missing, or both.
 
   Outputs:
     blessing: `standard_artifacts.InfraBlessing` with the custom properties
@@ -46,6 +53,7 @@ class ServingValidator(base_component.BaseComponent):
 
   Parameters:
     config: limits of the gates.
+    stage_code: fingerprint of the code that decodes and decides, which is timed apart.
     code_fingerprint: of Sightline's code, so that the cache notices a change.
 
   ```python
@@ -68,12 +76,18 @@ class ServingValidator(base_component.BaseComponent):
     predictions: channel.BaseChannel,
     config: ServingValidatorConfig | str,
     code_fingerprint: str = '',
+    baseline_model: channel.BaseChannel | None = None,
+    baseline_blessing: channel.BaseChannel | None = None,
+    stage_code: str = '',
   ):
     super().__init__(
       spec=ServingValidatorSpec(
         model=model,
         examples=examples,
         predictions=predictions,
+        baseline_model=baseline_model,
+        baseline_blessing=baseline_blessing,
+        stage_code=stage_code,
         config=config if isinstance(config, str) else config.model_dump_json(),
         code_fingerprint=code_fingerprint,
         blessing=channel.Channel(type=standard_artifacts.InfraBlessing),

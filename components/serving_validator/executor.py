@@ -1,6 +1,7 @@
 """ServingValidator's work: unpack, measure and judge, write the blessing."""
 
 import contextlib
+import json
 import pathlib
 import tempfile
 from collections.abc import Iterator
@@ -19,7 +20,10 @@ from schemas.config import ServingValidatorConfig
 from schemas.weights_hash import read_identity, weights_sha256
 
 PREDICTIONS_KEY = 'predictions'
+BASELINE_MODEL_KEY = 'baseline_model'
+BASELINE_BLESSING_KEY = 'baseline_blessing'
 CONFIG_KEY = 'config'
+STAGE_CODE_KEY = 'stage_code'
 # Custom properties of the blessing. The first is InfraValidator's own, as are the
 # file names: Pusher and TFX's resolvers read them.
 BLESSED = 'blessed'
@@ -47,15 +51,23 @@ class Executor(base_executor.BaseExecutor):
     )
     config = ServingValidatorConfig.model_validate_json(exec_properties[CONFIG_KEY])
 
-    with _local(
-      path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model))
-    ) as export:
+    with _local(_export(model)) as export, _baseline(input_dict) as (baseline, in_service):
       digest = weights_sha256(export)
-      measured = probe_process.measure(export, _record_files(examples), config.calls)
+      measured = probe_process.measure(
+        export, _record_files(examples), config.calls, baseline=baseline
+      )
       # What cannot be served may be without an identity, too.
       crashed = isinstance(measured, probe_process.Crashed)
       names = [] if crashed else read_identity(export)['labels']
-      report = gates.judge(measured, _size(export), evaluated.read(predictions.uri), names, config)
+      report = gates.judge(
+        measured,
+        _size(export),
+        evaluated.read(predictions.uri),
+        names,
+        config,
+        in_service,
+        exec_properties.get(STAGE_CODE_KEY, ''),
+      )
 
     for gate in report.gates:
       logging.log(logging.INFO if gate.ok else logging.ERROR, '%s', gate.sentence())
@@ -74,6 +86,29 @@ def _bless(blessing: types.Artifact, report: gates.Report, model_id: int, digest
   blessing.set_int_custom_property(BLESSED, int(report.blessed))
   blessing.set_int_custom_property(CURRENT_MODEL_ID, model_id)
   blessing.set_string_custom_property(WEIGHTS_SHA256, digest)
+
+
+def _export(model: types.Artifact) -> str:
+  return path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model))
+
+
+@contextlib.contextmanager
+def _baseline(
+  input_dict: dict[str, list[types.Artifact]],
+) -> Iterator[tuple[pathlib.Path | None, gates.InService | None]]:
+  """Yields the export in service and what is known of it, None each where there is none."""
+  blessings = input_dict.get(BASELINE_BLESSING_KEY) or []
+  record = f'{blessings[0].uri}/{gates.REPORT}' if blessings else ''
+  if not record or not fileio.exists(record):
+    yield None, None
+    return
+  report = json.loads(io_utils.read_string_file(record))
+  models = input_dict.get(BASELINE_MODEL_KEY) or []
+  if not models or not fileio.exists(f'{_export(models[0])}/saved_model.pb'):
+    yield None, gates.InService(report)
+    return
+  with _local(_export(models[0])) as export:
+    yield export, gates.InService(report, _size(export))
 
 
 @contextlib.contextmanager

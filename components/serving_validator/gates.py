@@ -5,9 +5,13 @@ import json
 import math
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from components.serving_validator import comparison as comparisons
+from components.serving_validator import stages
+from components.serving_validator.comparison import Comparison
 from components.serving_validator.gate import Gate
 from components.serving_validator.probe_process import Crashed, Measured, Replayed
 from schemas.config import ServingValidatorConfig
@@ -29,15 +33,42 @@ _NEXT_STEPS = {
   'serving_validator.p95_ms.',
   'disk_mb': 'Take a smaller backbone, or raise serving_validator.disk_mb.',
   'rss_mb': 'Take a smaller backbone or image size, or raise serving_validator.rss_mb.',
+  'max_slowdown': 'Look at the stage that got slower, take a smaller backbone or image size, or '
+  'raise serving_validator.max_slowdown.',
 }
 
 
 @dataclasses.dataclass(frozen=True)
+class InService:
+  """What is known of the version in service.
+
+  Attributes:
+    report: gates.json of its validation.
+    disk_bytes: of its export; None where that is gone.
+  """
+
+  report: Mapping[str, Any]
+  disk_bytes: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Report:
-  """Every gate, and figures that no gate judges."""
+  """Every gate, and figures that no gate judges.
+
+  Attributes:
+    gates: in the order in which they are told.
+    figures: by name, with their unit in it.
+    stages: `median_ms` by stage over `rounds`, and `code`, the fingerprint of what was
+      timed; {} where nothing was.
+    machine: as machine.describe has it; {} where nothing was measured.
+    comparison: with the version in service; None where there is none.
+  """
 
   gates: tuple[Gate, ...]
   figures: Mapping[str, float | None]
+  stages: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  machine: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  comparison: Comparison | None = None
 
   @property
   def blessed(self) -> bool:
@@ -54,6 +85,8 @@ def judge(
   evaluated: Mapping[str, np.ndarray],
   names: Sequence[str],
   config: ServingValidatorConfig,
+  in_service: InService | None = None,
+  stage_code: str = '',
 ) -> Report:
   """Compares what was measured with what is asked.
 
@@ -63,12 +96,23 @@ def judge(
     evaluated: the probabilities [K] that Evaluator saw, by image id.
     names: the K classes of the evaluated model, by id.
     config: the limits.
+    in_service: the version that this one would follow; None where there is none.
+    stage_code: fingerprint of the code that the stages were timed by.
   """
   disk = _limit('disk_mb', disk_bytes / 1e6, config.disk_mb, 'MB')
   if isinstance(measured, Crashed):
     return Report((_limit('loads', None, 0, 'errors', measured.detail), disk), {})
   p50, p95, p99 = (float(np.percentile(measured.warm_ms, rank)) for rank in (50, 95, 99))
   difference, detail = _difference(measured, evaluated)
+  new = comparisons.Side(
+    {'p50': p50, 'p95': p95, 'p99': p99},
+    stages.medians(measured.rounds[0]) if len(measured.rounds) else {},
+    disk_bytes / 1e6,
+    measured.rss_mb,
+    measured.machine,
+    stage_code,
+  )
+  compared = _compare(measured, new, in_service, config.max_slowdown)
   gates = (
     _limit('loads', 0, 0, 'errors'),
     _limit('signatures', len(measured.problems), 0, 'problems', ' '.join(measured.problems)),
@@ -84,6 +128,7 @@ def judge(
     _limit('p95_ms', p95, config.p95_ms, 'ms'),
     disk,
     _limit('rss_mb', measured.rss_mb, config.rss_mb, 'MB'),
+    *_slowdown(compared),
   )
   return Report(
     gates,
@@ -96,17 +141,25 @@ def judge(
       'images_compared': len(measured.ids),
       'proof_images': len({one.name for one in measured.replayed.judged}),
     },
+    {'median_ms': new.stages, 'rounds': measured.rounds.shape[1], 'code': stage_code}
+    if new.stages
+    else {},
+    measured.machine,
+    compared,
   )
 
 
 def write(report: Report, folder: pathlib.Path, **identity: object) -> None:
-  """Writes gates.json: `blessed`, `gates`, `figures`, and what else is given."""
+  """Writes gates.json: the fields of Report, `blessed`, and what else is given."""
   (folder / REPORT).write_text(
     json.dumps(
       {
         'blessed': report.blessed,
         'gates': [dataclasses.asdict(gate) for gate in report.gates],
         'figures': dict(report.figures),
+        'stages': dict(report.stages),
+        'machine': dict(report.machine),
+        'comparison': dataclasses.asdict(report.comparison) if report.comparison else None,
         **identity,
       },
       indent=2,
@@ -119,7 +172,39 @@ def write(report: Report, folder: pathlib.Path, **identity: object) -> None:
 def read(folder: pathlib.Path | str) -> Report:
   """Reads the gates.json of a blessing."""
   found = json.loads(pathlib.Path(folder, REPORT).read_text(encoding='utf-8'))
-  return Report(tuple(Gate(**gate) for gate in found['gates']), found['figures'])
+  return Report(
+    tuple(Gate(**gate) for gate in found['gates']),
+    found['figures'],
+    found.get('stages') or {},
+    found.get('machine') or {},
+    comparisons.read(found.get('comparison')),
+  )
+
+
+def _compare(
+  measured: Measured,
+  new: comparisons.Side,
+  in_service: InService | None,
+  limit: float | None,
+) -> Comparison | None:
+  if in_service is None:
+    return None
+  old = comparisons.of_record(in_service.report)
+  if in_service.disk_bytes is not None:
+    old = dataclasses.replace(old, disk_mb=in_service.disk_bytes / 1e6)
+  if len(measured.rounds) == 2:
+    return comparisons.side_by_side(new, old, (measured.rounds[0], measured.rounds[1]), limit)
+  why = measured.untimed or 'The export in service is gone.'
+  return comparisons.with_record(new, old, limit, why)
+
+
+def _slowdown(compared: Comparison | None) -> list[Gate]:
+  """Returns the gate of the version in service, where one is asked for and can be judged."""
+  if compared is None or compared.limit is None:
+    return []
+  words = [comparisons.in_words(row) for row in compared.over]
+  detail = ' '.join([f'{", ".join(words)}.'] if words else [])
+  return [_limit('max_slowdown', compared.largest, compared.limit, 'times, at least', detail)]
 
 
 def _limit(name: str, value: float | None, limit: float, unit: str, detail: str = '') -> Gate:

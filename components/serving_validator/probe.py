@@ -3,9 +3,9 @@
   python -m components.serving_validator.probe REQUEST ANSWER
 
 REQUEST is a JSON file with `export`, `records` (TFRecord files of raw examples),
-`calls` and `images`. Into the folder ANSWER go answer.json and answers.npz. The
-process holds what a server holds and little more: no TFX, no Keras, one batch of
-images.
+`calls`, `images` and `baseline` (the export in service, or null). Into the folder ANSWER
+go answer.json and answers.npz. As far as memory is measured, the process holds what a
+server holds and little more: no TFX, no Keras, one batch of images.
 """
 
 import dataclasses
@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
+from components.serving_validator import machine, stage_clock
 from models import image_file, proof
 from schemas import features, signatures
 from schemas.errors import ExportError, ServingError
@@ -52,10 +53,21 @@ def main(request_file: str, answer_folder: str) -> None:
     servable, itertools.islice(_records(request['records']), request['images'])
   )
   answer['rss_mb'] = peak_memory_mb()
-  # Behind the measurements: it is more than a server does.
+  # Behind the memory: from here on it is more than a server does.
+  images = [_image(record) for record in first]
+  timed, answer['untimed'] = _rounds(servable, request['baseline'], images, request['calls'])
+  answer['machine'] = machine.describe()
   answer['proof'] = replay(servable)
   folder = pathlib.Path(answer_folder)
-  np.savez(folder / ANSWERS, ids=ids, by_bytes=by_bytes, by_records=by_records, labels=labels)
+  np.savez(
+    folder / ANSWERS,
+    ids=ids,
+    by_bytes=by_bytes,
+    by_records=by_records,
+    labels=labels,
+    # [0 to 2, R, columns]: of this export, then of the one in service.
+    rounds=np.array(timed),
+  )
   (folder / ANSWER).write_text(json.dumps(answer), encoding='utf-8')
 
 
@@ -110,6 +122,32 @@ def _time(servable: Servable, images: Sequence[bytes], calls: int) -> dict:
     servable.run(signatures.SERVING_DEFAULT, {signatures.IMAGE_BYTES: _strings([image])})
     times.append(_since(started))
   return {'cold_ms': times[0], 'warm_ms': times[1:]}
+
+
+def _rounds(
+  servable: Servable, baseline: str | None, images: Sequence[bytes], calls: int
+) -> tuple[list[np.ndarray], str]:
+  """Times the stages of this export, and by turns those of the one in service.
+
+  Returns:
+    What stage_clock.rounds does, of those that could be timed, and why one could not.
+  """
+  try:
+    clocks = [stage_clock.StageClock(servable)]
+  except ExportError as error:
+    return [], str(error)
+  problem = ''
+  if baseline is not None:
+    try:
+      in_service = Servable(baseline)
+      # An image that its decoder refuses is none to compare by.
+      for at in range(0, len(images), _BATCH):
+        batch = {signatures.IMAGE_BYTES: _strings(images[at : at + _BATCH])}
+        in_service.run(signatures.SERVING_DEFAULT, batch)
+      clocks.append(stage_clock.StageClock(in_service))
+    except (ExportError, ServingError, OSError, tf.errors.OpError) as error:
+      problem = f'The export in service could not be asked: {error}'
+  return stage_clock.rounds(clocks, images, calls), problem
 
 
 def _try_signatures(servable: Servable, records: Sequence[bytes]) -> list[str]:

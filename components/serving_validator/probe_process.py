@@ -5,7 +5,8 @@ import json
 import pathlib
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -48,6 +49,10 @@ class Measured:
     by_records: float32 [N, K], by serving_examples.
     labels: string [N, 2], the names that both answered.
     replayed: the proof of the export.
+    machine: as machine.describe has it.
+    rounds: float64 [E, R, stages.MEASURED] in ms: E is 0 where the export has no settings,
+      2 where the one in service was asked by turns, else 1.
+    untimed: why one of them was not timed; '' where each was.
   """
 
   load_ms: float
@@ -60,6 +65,9 @@ class Measured:
   by_records: np.ndarray
   labels: np.ndarray
   replayed: Replayed
+  machine: Mapping[str, Any]
+  rounds: np.ndarray
+  untimed: str = ''
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +86,7 @@ def measure(
   records: Sequence[str],
   calls: int,
   images: int = MOST_IMAGES,
+  baseline: pathlib.Path | str | None = None,
 ) -> Measured | Crashed:
   """Runs the probe in a fresh process.
 
@@ -86,14 +95,12 @@ def measure(
     records: TFRecord files of raw examples, gzip where they end in .gz.
     calls: warm calls to time.
     images: that are answered for the comparison, at most.
+    baseline: the export in service, to be timed by turns with this one.
   """
   with tempfile.TemporaryDirectory(prefix='serving_validator-') as folder:
     request = pathlib.Path(folder, 'request.json')
-    request.write_text(
-      json.dumps(
-        {'export': str(export), 'records': list(records), 'calls': calls, 'images': images}
-      )
-    )
+    asked = {'export': str(export), 'records': list(records), 'calls': calls, 'images': images}
+    request.write_text(json.dumps(asked | {'baseline': str(baseline) if baseline else None}))
     command = module_process.command('components.serving_validator.probe', str(request), folder)
     try:
       subprocess.run(
@@ -126,6 +133,9 @@ def _read(folder: pathlib.Path) -> Measured:
       arrays['by_records'],
       arrays['labels'],
       replayed(answer['proof']),
+      answer['machine'],
+      arrays['rounds'],
+      answer['untimed'],
     )
 
 

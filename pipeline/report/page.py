@@ -10,7 +10,7 @@ import jinja2
 from components import audit
 from pipeline import floors_text
 from pipeline import summary as summaries
-from pipeline.report import chain, charts, decisions, gates, model_card, pictures
+from pipeline.report import chain, charts, decisions, gates, latency, model_card, pictures
 from pipeline.report.material import Material
 
 FILE = 'report.html'
@@ -93,6 +93,9 @@ def _context(material: Material) -> dict[str, Any]:
     'tiles': _tiles(material),
     'gates': gates.rows(material),
     'comparison': _comparison(verdict),
+    'latency': latency.rows(summary.get('serving') or {}),
+    'latency_lead': latency.lead(summary.get('serving') or {}),
+    'latency_remarks': latency.remarks(summary.get('serving') or {}),
     'vault': _vault(summary),
     'decisions': decisions.log(material),
     'curves': charts.curves(material.curves),
@@ -282,6 +285,7 @@ def _sections(context: Mapping[str, Any]) -> list[Section]:
   parts: Sequence[tuple[str, str, Any]] = (
     ('gates', 'Gates', context['gates']),
     ('comparison', 'Against the model in service', context['comparison']),
+    ('latency', 'Time, memory and size', context['latency']),
     ('vault', 'Test set', context['vault']),
     ('decisions', 'Decision log', context['decisions']),
     ('curves', 'Training curves', context['curves']),

@@ -149,6 +149,7 @@ def test_the_second_run_comes_from_the_cache_and_keeps_the_verdict(second, first
     'PreviousSpan',
     'LatestServedModel',
     'FirstPredictions',
+    'PreviouslyServed',
     'Evaluator',
     'Publisher',
   }
@@ -160,7 +161,7 @@ def test_the_second_run_comes_from_the_cache_and_keeps_the_verdict(second, first
 
 def test_from_the_third_run_on_everything_is_cached(third, experiment):
   fresh = {name for name, outcome in third.outcomes().items() if outcome != 'cached'}
-  assert fresh == {'PreviousSpan', 'LatestServedModel', 'FirstPredictions'}
+  assert fresh == {'PreviousSpan', 'LatestServedModel', 'FirstPredictions', 'PreviouslyServed'}
   assert third.summary['outcome'] == 'unchanged'
   assert len(experiment.versions()) == 1
 

@@ -88,3 +88,26 @@ def test_what_is_published_does_not_wait_for_the_analysis(tmp_path, engine):
   )
   assert 'Analysis' not in nodes(run=False)
   assert 'Analysis' not in nodes('Publisher')
+
+
+@pytest.mark.parametrize('engine, compared', [('local', True), ('kubeflow', False)])
+def test_a_version_is_compared_with_the_one_before_it_where_the_engine_can(
+  tmp_path, engine, compared
+):
+  (tmp_path / 'labels.csv').write_text('filename,label\n')
+  tree = {'name': 'x', 'data': {'root': str(tmp_path)}, 'run': {'engine': engine}}
+  made = create_pipeline(loader.build_config(tree, 'test', working_directory=tmp_path))
+  nodes = {node.id: node for node in made.components}
+  validator = nodes['ServingValidator']
+  found = {
+    key: channel.producer_component_id
+    for key, channel in validator.inputs.items()
+    if key.startswith('baseline_')
+  }
+  expected = dict.fromkeys(('baseline_model', 'baseline_blessing'), 'PreviouslyServed')
+  assert found == (expected if compared else {})
+  assert ('PreviouslyServed' in nodes) == compared
+  # The code whose stages are timed is part of what is recorded, and of the cache's key.
+  assert len(validator.exec_properties['stage_code']) == 16
+  if compared:
+    assert nodes['PreviouslyServed'] in validator.upstream_nodes

@@ -24,6 +24,7 @@ RECORD = {
   'hardware': {'cpu': 'A', 'cores': 2, 'gpus': []},
   'config': CONFIG,
 }
+SERVING = {'gates': [], 'figures': {'p50_ms': 5.0, 'p99_ms': 9.0}, 'machine': {'cores': 2}}
 IMAGES = [('a', 'cat', 'train'), ('b', 'dog', 'train'), ('c', 'cat', 'test'), ('d', 'dog', 'test')]
 
 
@@ -121,10 +122,31 @@ def test_two_equal_runs_changed_in_nothing(root):
   for name in ('first', 'second'):
     root.run(name)
     root.record(name)
+    root.summary(name, serving=SERVING)
   sections = root.sections()
   assert [name for name, section in sections.items() if section.changed] == []
   assert all(section.compared and not section.remarks for section in sections.values())
-  assert list(sections) == ['config', 'data', 'code', 'packages', 'machine', 'figures', 'time']
+  names = ['config', 'data', 'code', 'packages', 'machine', 'figures', 'serving', 'time']
+  assert list(sections) == names
+
+
+def test_an_answer_that_takes_twice_as_long_is_told_with_the_machines(root):
+  for name in ('first', 'second'):
+    root.run(name)
+  root.summary('first', serving=SERVING)
+  slower = {**SERVING, 'figures': {'p50_ms': 10.0, 'p99_ms': 9.5}, 'machine': {'cores': 8}}
+  root.summary('second', serving=slower)
+  assert root.changes('serving') == {'p50, ms': (5.0, 10.0, 5.0)}
+  (remark,) = root.sections()['serving'].remarks
+  assert remark.endswith('not like for like: cores 2 and 8')
+
+
+def test_a_run_that_ended_before_it_was_served_is_named(root):
+  for name in ('first', 'second'):
+    root.run(name)
+  root.summary('first', serving=SERVING)
+  section = root.sections()['serving']
+  assert not section.compared and section.remarks == ('serving: not recorded for second',)
 
 
 def test_config_is_compared_field_by_field(root):

@@ -114,7 +114,14 @@ def write_image_model(path: pathlib.Path, seed: int = 0, without: str = '') -> p
   folder = path / 'assets.extra'
   folder.mkdir()
   (folder / signatures.IDENTITY_FILE).write_text(
-    json.dumps({'run_id': f'seed-{seed}', 'labels': LABELS, 'weights_sha256': weights_sha256(path)})
+    json.dumps(
+      {
+        'run_id': f'seed-{seed}',
+        'config': {'image': IMAGE.model_dump()},
+        'labels': LABELS,
+        'weights_sha256': weights_sha256(path),
+      }
+    )
   )
   proof_writing.write(path, lambda pixels: tf.math.log(model(pixels, training=False)), PLAIN, IMAGE)
   return path

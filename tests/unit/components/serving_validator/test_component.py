@@ -15,6 +15,7 @@ from tfx.orchestration.local import local_dag_runner
 from tfx.types import standard_artifacts
 
 import components
+from components.serving_validator import gates
 from components.serving_validator.component import ServingValidator
 from schemas.config import ServingValidatorConfig
 from schemas.weights_hash import weights_sha256
@@ -58,7 +59,7 @@ class Runs:
     self.root, self.model, self.examples = root, model, examples
     self.connection = metadata.sqlite_metadata_connection_config(str(root / 'metadata.sqlite'))
 
-  def pipeline(self, predictions, config, model=None):
+  def pipeline(self, predictions, config, model=None, in_service=None):
     imported = [
       Importer(str(model or self.model), standard_artifacts.Model).with_id('Model'),
       Importer(
@@ -69,7 +70,13 @@ class Runs:
       Importer(str(predictions), components.Predictions).with_id('Predictions'),
     ]
     model, examples, predictions = (node.outputs['result'] for node in imported)
-    validator = ServingValidator(model, examples, predictions, config, 'fingerprint')
+    baseline = {}
+    if in_service:
+      record = Importer(in_service, standard_artifacts.InfraBlessing).with_id('InService')
+      imported.append(record)
+      # As a new version of the same weights.
+      baseline = {'baseline_model': model, 'baseline_blessing': record.outputs['result']}
+    validator = ServingValidator(model, examples, predictions, config, 'fingerprint', **baseline)
     return pipeline.Pipeline(
       'validate',
       str(self.root / 'artifacts'),
@@ -78,9 +85,9 @@ class Runs:
       enable_cache=True,
     )
 
-  def run(self, predictions, config=GENEROUS, model=None):
+  def run(self, predictions, config=GENEROUS, model=None, in_service=None):
     """Returns whether the result came from the cache, and the blessing."""
-    local_dag_runner.LocalDagRunner().run(self.pipeline(predictions, config, model))
+    local_dag_runner.LocalDagRunner().run(self.pipeline(predictions, config, model, in_service))
     with metadata.Metadata(self.connection) as handle:
       last = max(
         handle.store.get_executions_by_type(
@@ -133,8 +140,18 @@ def test_a_good_export_is_blessed_and_one_that_answers_otherwise_is_not(
 
   # The candidate's answers are others: this is no longer the model that was evaluated.
   other = write_predictions(tmp_path / 'other', runs.model, shift=0.001)
-  cached, refused = runs.run(other)
+  cached, refused = runs.run(other, in_service=blessing.uri)
   assert not cached and failed(refused) == ['max_difference']
+  # Beside each other it is no other: disk to the byte, and times of one run.
+  report = gates.read(refused.uri)
+  assert report.comparison.how == 'side by side' and report.comparison.rounds == 200
+  assert report.comparison.baseline['weights_sha256'] == digest
+  assert report.comparison.baseline['machine'] == report.machine
+  (disk,) = [row for row in report.comparison.rows if row.name == 'disk']
+  assert disk.ratio == 1.0 and disk.outcome == 'about the same'
+  assert report.stages['rounds'] == 200 and report.comparison.remarks == ()
+  # The first had nothing to be compared with.
+  assert gates.read(blessing.uri).comparison is None
   assert refused.custom_properties['blessed'].int_value == 0
   assert pathlib.Path(refused.uri, 'INFRA_NOT_BLESSED').exists()
   assert not pathlib.Path(refused.uri, 'INFRA_BLESSED').exists()

@@ -11,6 +11,7 @@ from schemas.config import ServingValidatorConfig
 
 NAMES = ['cat', 'dog', 'eel']
 ANSWERS = np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3]], np.float32)
+MACHINE = {'cpu': 'x', 'cores': 2, 'tensorflow': '2.21'}
 CONFIG = ServingValidatorConfig(p95_ms=96, disk_mb=2, rss_mb=600, max_difference=1e-5)
 
 
@@ -36,6 +37,9 @@ def measured(**changes) -> Measured:
     by_records=ANSWERS,
     labels=np.array([['cat', 'cat'], ['dog', 'dog']]),
     replayed=replayed(),
+    machine=MACHINE,
+    # whole 12, nothing 1, decode 3, decode and resize 4, decision 2
+    rounds=np.array([[[12.0, 1, 3, 4, 2]] * 30]),
   )
   return Measured(**{**values, **changes})
 
@@ -127,6 +131,66 @@ def test_the_proof_says_which_image_and_what():
   # A network of few bits may differ by what its own proof allows.
   narrow = measured(replayed=dataclasses.replace(replayed(2e-3), limit=1e-2))
   assert judge(narrow).blessed and judge().figures['proof_images'] == 3
+
+
+def test_the_stages_are_reported_with_their_count_and_machine():
+  report = judge()
+  assert report.stages['median_ms'] == {
+    'decode': 2,
+    'resize': 1,
+    'network': 7,
+    'decision': 1,
+    'call': 1,
+  }
+  assert report.stages['rounds'] == 30 and report.machine == MACHINE
+  assert report.comparison is None
+  untimed = judge(measured(rounds=np.zeros([0]), untimed='no settings'))
+  assert untimed.stages == {} and untimed.blessed
+
+
+def in_service(disk=2_000_000, rss=600.0):
+  gate = [{'gate': 'rss_mb', 'value': rss}, {'gate': 'disk_mb', 'value': 2.0}]
+  return gates.InService({'gates': gate, 'machine': MACHINE, 'stages': {'code': ''}}, disk)
+
+
+def compare(limit, slower, **known):
+  both = np.array([[[12.0, 1, 3, 4, 2]] * 30] * 2)
+  both[0, :, 0] += slower
+  config = CONFIG.model_copy(update={'max_slowdown': limit})
+  return gates.judge(
+    measured(rounds=both), 2_000_000, evaluated(), NAMES, config, in_service(**known)
+  )
+
+
+def test_a_slower_version_is_refused_where_that_is_asked_and_shown_where_it_is_not():
+  assert compare(None, 12.0).blessed
+  assert compare(1.5, 0.0).blessed
+  report = compare(1.5, 12.0)
+  (gate,) = report.failed
+  assert gate.gate == 'max_slowdown'
+  # The network alone: 7 ms, then 19.
+  assert gate.value == pytest.approx(19 / 7)
+  assert 'network 7 ms in service, 19 now: 2.71 times' in gate.detail
+  assert 'p50 12 ms in service, 24 now: 2.00 times' in gate.detail
+  assert '(serving_validator.max_slowdown)' in gate.sentence()
+  # Size and memory count, too.
+  assert 'disk' in compare(1.5, 0.0, disk=1_000_000).failed[0].detail
+  assert 'memory' in compare(1.5, 0.0, rss=300.0).failed[0].detail
+
+
+def test_without_the_export_in_service_the_record_is_shown():
+  report = gates.judge(measured(), 2_000_000, evaluated(), NAMES, CONFIG, in_service(None))
+  assert report.comparison.how == 'record'
+  assert report.comparison.remarks[0] == 'The export in service is gone.'
+  said = measured(untimed='It could not be asked.')
+  report = gates.judge(said, 2_000_000, evaluated(), NAMES, CONFIG, in_service())
+  assert report.comparison.remarks[0] == 'It could not be asked.'
+
+
+def test_the_comparison_survives_its_file(tmp_path):
+  report = compare(1.5, 12.0)
+  gates.write(report, tmp_path)
+  assert gates.read(tmp_path) == report
 
 
 def test_a_crash_is_a_failed_gate_with_its_last_words():

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from components.serving_validator import probe_process
@@ -18,7 +19,8 @@ def records(examples_artifact):
 
 @pytest.fixture(scope='module')
 def measured(model_artifact, records):
-  result = probe_process.measure(model_artifact / 'Format-Serving', records, calls=200)
+  export = model_artifact / 'Format-Serving'
+  result = probe_process.measure(export, records, calls=200, baseline=export)
   assert isinstance(result, probe_process.Measured), result
   return result
 
@@ -37,6 +39,25 @@ def test_every_test_image_is_answered_as_the_network_answers(measured):
 def test_calls_are_counted_and_measured(measured):
   assert len(measured.warm_ms) == 200
   assert min(measured.warm_ms) > 0 and measured.load_ms > 0 and measured.cold_ms > 0
+
+
+def test_both_versions_are_timed_by_turns_with_their_parts(measured):
+  assert measured.untimed == '' and measured.rounds.shape == (2, 200, 5)
+  assert (measured.rounds > 0).all()
+  for side in measured.rounds:
+    whole, nothing, decode, fit, decision = np.median(side, axis=0)
+    # What does more takes longer: of these not even a busy machine changes the order.
+    assert nothing < decode < fit < whole and nothing < decision
+  assert measured.machine['cores'] >= 1 and measured.machine['tensorflow'] == tf.__version__
+
+
+def test_an_export_in_service_that_cannot_be_asked_is_told(model_artifact, records, tmp_path):
+  bad = exports.write_unservable_model(tmp_path / 'bad')
+  export = model_artifact / 'Format-Serving'
+  result = probe_process.measure(export, records, calls=2, images=2, baseline=bad)
+  assert isinstance(result, probe_process.Measured), result
+  assert result.rounds.shape == (1, 2, 5)
+  assert result.untimed.startswith('The export in service could not be asked: ')
 
 
 def test_it_is_a_process_of_its_own(measured, model_artifact, records, tmp_path, monkeypatch):

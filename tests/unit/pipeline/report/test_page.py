@@ -11,6 +11,7 @@ from tests.unit.pipeline.report import recorded
 WHOLE = {
   'gates',
   'comparison',
+  'latency',
   'vault',
   'decisions',
   'curves',
