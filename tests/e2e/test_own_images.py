@@ -52,7 +52,7 @@ def test_init_run_serve_and_predict(folder):
     images = sorted((folder / 'my photos/red').iterdir())[:2]
     asked = sightline('predict', '--model', 'colours', '--url', url, *images, cwd=folder)
     assert asked.code == 0, asked.output
-    assert asked.output.count(version) == 2
+    assert asked.output.count(version) == 3  # a row each, and the last line
     refused = sightline('predict', '--model', 'colours', '--url', url, path, cwd=folder)
     assert refused.code == 1 and 'Traceback' not in refused.output
     server.terminate()
