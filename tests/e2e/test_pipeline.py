@@ -187,6 +187,13 @@ def test_a_worse_model_is_not_blessed_and_not_pushed_and_says_why(third, experim
   assert done.summary['comparison']['difference'] < 0
   page = pathlib.Path(done.summary['paths']['report']).read_text()
   assert 'Not blessed' in page and 'against the model in service' in page
+  # Its time and size, too: the same network with other weights, of the same size.
+  compared = done.summary['serving']['comparison']
+  assert compared['how'] == 'side by side' and compared['remarks'] == []
+  assert compared['baseline']['weights_sha256'] == third.summary['model']['weights_sha256']
+  rows = {row['name']: row for row in compared['rows']}
+  assert {'p50', 'p99', 'decode', 'network', 'disk', 'memory'} <= set(rows)
+  assert rows['disk']['ratio'] == pytest.approx(1, abs=0.01) and 'id="latency"' in page
   assert 'evaluate.max_accuracy_drop' in done.output
   assert done.summary['baseline']['accuracy']['n'] == 12
   assert done.summary['published'] is None
