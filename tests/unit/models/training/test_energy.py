@@ -36,14 +36,14 @@ def test_a_meter_counts_the_work_of_threads_and_of_children(tmp_path, monkeypatc
   busy = 'import time\nwhile time.process_time() < 0.4: pass'
   with energy.Meter(tmp_path) as meter:
     subprocess.run([sys.executable, '-S', '-c', busy], check=True)
-  # A hundredth less: the kernel counts in these.
-  assert meter.cpu_seconds >= 0.39
+  # Hundredths less: the kernel counts in these, at either end.
+  assert meter.cpu_seconds >= 0.38 - 1e-9
   thread = threading.Thread(target=exec, args=[busy.replace('process_time', 'thread_time')])
   with energy.Meter(tmp_path) as meter:
     thread.start()
     thread.join()
-  assert meter.cpu_seconds >= 0.39
-  assert meter.seconds >= 0.39
+  assert meter.cpu_seconds >= 0.38 - 1e-9
+  assert meter.seconds >= 0.38
   assert meter.source == 'estimate'
   assert meter.energy_wh == pytest.approx(
     (0.74 * meter.seconds + 2.76 * meter.cpu_seconds) / 3600, rel=1e-6
