@@ -455,7 +455,7 @@ def predict(
   concurrency: Annotated[int, typer.Option(min=1, help='Requests under way at once.')] = 4,
   together: Annotated[
     int, typer.Option('--images-per-request', min=1, max=128, help='At most so many.')
-  ] = 1,
+  ] = 8,
   timeout: Annotated[
     float, typer.Option(min=0.001, metavar='SECONDS', help='Longest wait for one answer.')
   ] = 30.0,
