@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from models import classifier, decoder, known_images, proof, proof_writing
+from models import classifier, decoder, known_images, proof, proof_writing, warm_up_writing
 from models import decision as decisions
 from schemas import features, signatures, weights_hash
 from schemas.config import Config
@@ -103,6 +103,7 @@ def export(
   options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
   archive.write_out(str(folder), options=options, verbose=False)
   write_identity(folder, config, labels, run_id, decided)
+  warm_up_writing.write(folder)
   # Of the model, not of `network`: what the export runs is to be held against it.
   proof_writing.write(
     folder,

@@ -167,10 +167,9 @@ def _follow(values: tf.Tensor, position: tf.Tensor, mode: tf.Tensor) -> tuple[tf
   at = tf.minimum(position, size)
   length = tf.reduce_sum(values[at : at + 1])
   run = values[at : at + (length + 1) * _RUN : length + 1]
-  others = tf.cast(run != length, tf.int32)
-  count = tf.where(
-    tf.reduce_any(run != length), tf.argmax(others, output_type=tf.int32), tf.size(run)
-  )
+  # One behind the last, so that there is a first other one.
+  others = tf.concat([tf.cast(run != length, tf.int32), [1]], axis=0)
+  count = tf.argmax(others, output_type=tf.int32)
   ended = tf.where(mode == _IN_FRAME, _DONE, _AT_BLOCK)
   return (
     tf.where(length == 0, position + 1, position + count * (length + 1)),

@@ -314,6 +314,43 @@ def model_verify(
   raise typer.Exit(verify_command.run(address, model, export, config, limit, ca, overrides))
 
 
+@model_app.command('export')
+def model_export(
+  wanted: Annotated[
+    str,
+    typer.Argument(metavar='RUN|VERSION', help='The id of a run, a version, or its folder.'),
+  ],
+  format_name: Annotated[
+    str, typer.Option('--format', metavar='FORMAT', help='onnx, litert or openvino.')
+  ],
+  output: Annotated[
+    pathlib.Path | None,
+    typer.Option(help='The folder to write; by default NAME-VERSION-FORMAT.'),
+  ] = None,
+  quantized: Annotated[
+    bool, typer.Option('--int8', help='8-bit numbers (openvino); the loss on test is measured.')
+  ] = False,
+  into_version: Annotated[
+    bool,
+    typer.Option(
+      '--into-version', help='Into the published version, for: serve --backend openvino.'
+    ),
+  ] = False,
+  config: Annotated[
+    pathlib.Path | None,
+    typer.Option(help='The experiment, where runs/ does not hold it; its limits count.'),
+  ] = None,
+  overrides: SetOption = [],  # noqa: B006
+):
+  """Write a model for another runtime, and prove on test that it answers alike.
+
+  Exit code 0: it does, and was written. 1: it does not, or could not be written.
+  """
+  from pipeline import export_command
+
+  export_command.run(wanted, format_name, output, quantized, into_version, config, overrides)
+
+
 @model_app.command('selftest')
 def model_selftest(
   json_file: Annotated[
@@ -395,6 +432,13 @@ def serve(
   ssl_client_ca: Annotated[
     pathlib.Path | None, typer.Option(help='Clients must bring a certificate of it (PEM).')
   ] = None,
+  backend: Annotated[
+    str,
+    typer.Option(
+      metavar='BACKEND',
+      help='What runs the network: tensorflow, openvino, or the binary tensorflow_model_server.',
+    ),
+  ] = 'tensorflow',
   overrides: SetOption = [],  # noqa: B006
 ):
   """Serve models by TensorFlow Serving's REST and gRPC APIs."""
@@ -417,6 +461,7 @@ def serve(
     fallback_previous=fallback_previous,
     fallback_label=fallback_label,
     log_folder=request_log,
+    backend=backend,
   )
 
 

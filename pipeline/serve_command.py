@@ -2,17 +2,25 @@
 
 import contextlib
 import dataclasses
+import importlib.util
 import pathlib
+import shlex
 import urllib.parse
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 
 from pipeline import library_output
 from schemas.config import RequestLogConfig
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, ExportError
 from schemas.loader import load_config
+
+if TYPE_CHECKING:
+  from serving.servable import Servable
+
+TENSORFLOW, OPENVINO, BINARY = 'tensorflow', 'openvino', 'tensorflow_model_server'
+BACKENDS = (TENSORFLOW, OPENVINO, BINARY)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,18 +89,26 @@ def serve(
   fallback_previous: bool = False,
   fallback_label: str = '',
   log_folder: pathlib.Path | None = None,
+  backend: str = TENSORFLOW,
 ) -> None:
   """Serves until it is told to stop.
 
   Raises:
-    ConfigError: not exactly one of config, directory and model config file is given.
+    ConfigError: not exactly one of config, directory and model config file is given, or
+      there is no such backend.
+    ExportError: the package of the backend is not installed.
     ServingError: there is no version to serve, or a port is taken.
   """
   _check_one(models)
+  _check_backend(backend)
   if batching_parameters_file is not None and not batching:
     raise ConfigError('serve: expected --batching with --batching-parameters-file.')
   console = Console(file=library_output.terminal(), highlight=False, soft_wrap=True)
   directory, config_file = _sources(models)
+  if backend == BINARY:
+    _check_plain(listening, drain_seconds, fallback_previous or fallback_label, log_folder)
+    config = _model_config(directory, config_file, models.name, False)
+    _become_binary(config, listening, config_file, poll_seconds, batching_parameters_file, console)
   by_file = config_file is not None and (directory is None or config_file.exists())
   console.print(
     f'loading what {config_file} names ...'
@@ -135,6 +151,7 @@ def serve(
       tls=Tls(*listening.tls) if listening.tls else None,
       fallback=Fallback(fallback_previous, fallback_label),
       log=until_stopped.enter_context(_request_log(models, log_folder)),
+      load=_loader(backend),
     )
     server.serve(config, settings, drain_seconds, ready)
 
@@ -153,6 +170,65 @@ def _request_log(models: Models, folder: pathlib.Path | None) -> Iterator[Any]:
     return
   with contextlib.closing(request_log.opened(settings, folder)) as log:
     yield log
+
+
+def _check_backend(backend: str) -> None:
+  if backend not in BACKENDS:
+    raise ConfigError(f'--backend: expected {", ".join(BACKENDS)}. Received: {backend}.')
+  if backend == OPENVINO and importlib.util.find_spec(OPENVINO) is None:
+    raise ExportError(
+      '--backend openvino: expected the package openvino. Received: none. Install it: pip install '
+      "'sightline[fast]'"
+    )
+
+
+def _check_plain(listening: Listening, drain_seconds: float, *others: object) -> None:
+  """Refuses what TensorFlow Serving's binary does not do."""
+  if listening.host != '0.0.0.0':
+    raise ConfigError(
+      f'--backend {BINARY}: it listens on every address. Say so with --host 0.0.0.0. '
+      f'Received: {listening.host}.'
+    )
+  if listening.tls or drain_seconds or any(others):
+    raise ConfigError(
+      f'--backend {BINARY}: expected no --ssl-..., --drain-seconds, --fallback-... and '
+      '--request-log: the binary has none of them. Its own flags are in its --help.'
+    )
+
+
+def _become_binary(
+  config: Any,
+  listening: Listening,
+  config_file: pathlib.Path | None,
+  poll_seconds: float,
+  batching_parameters_file: pathlib.Path | None,
+  console: Console,
+) -> NoReturn:
+  from serving import tensorflow_model_server
+
+  line = tensorflow_model_server.command(
+    config,
+    tensorflow_model_server.folder(),
+    listening.port,
+    listening.grpc_port,
+    config_file,
+    poll_seconds,
+    batching_parameters_file,
+    listening.grpc_socket_path,
+  )
+  console.print(escape(shlex.join(line)))
+  tensorflow_model_server.become(line)
+
+
+def _loader(backend: str) -> 'Callable[[pathlib.Path], Servable]':
+  """Returns what makes a servable of a version's folder; TensorFlow is loaded here."""
+  if backend == OPENVINO:
+    from serving.openvino_servable import OpenVinoServable
+
+    return OpenVinoServable
+  from serving.servable import Servable
+
+  return Servable
 
 
 def _check_one(models: Models) -> None:

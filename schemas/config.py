@@ -458,6 +458,20 @@ class ServingValidatorConfig(Node):
   )
 
 
+class FormatsConfig(Node):
+  """What `sightline model export` asks of a model in another format."""
+
+  max_difference: Positive = Field(
+    1e-4, description='largest difference of a probability from the export; other kernels round'
+  )
+  calibration_images: Annotated[int, Field(ge=1)] = Field(
+    300, description='of train, at most, that 8-bit numbers are scaled by'
+  )
+  max_int8_loss: Fraction = Field(
+    0.01, description='of accuracy on test, by 8-bit numbers, that is still accepted'
+  )
+
+
 class AnalysisConfig(Node):
   """What is found out about a model after its evaluation; it gates nothing."""
 
@@ -550,6 +564,7 @@ class Config(Node):
   floors: FloorsConfig = FloorsConfig()
   evaluate: EvaluateConfig = EvaluateConfig()
   serving_validator: ServingValidatorConfig = ServingValidatorConfig()
+  formats: FormatsConfig = FormatsConfig()
   analysis: AnalysisConfig = AnalysisConfig()
   publish: PublishConfig = PublishConfig()
   serve: ServeConfig = ServeConfig()

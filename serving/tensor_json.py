@@ -7,6 +7,7 @@ silent, json_tensor.cc.
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,9 @@ TYPES = frozenset(
   ('float32', 'float64', 'int8', 'int16', 'int32', 'int64', 'uint8', 'uint32', 'uint64')
 ) | {'bool', 'object'}
 
+# As an escape; two of them may be a whole character.
+_SURROGATE = re.compile(rb'\\u[dD][89a-fA-F]')
+
 
 class FormatError(ServingError):
   """The body is not what the API expects; TensorFlow Serving's INVALID_ARGUMENT."""
@@ -41,7 +45,10 @@ def parse_object(body: bytes) -> dict:
   if not body:
     raise FormatError('JSON Parse error: The document is empty')
   try:
-    parsed = json.loads(body)
+    # Decoded here: given bytes, json lets half a surrogate pair pass, which is no text.
+    parsed = json.loads(body.decode())
+    if _SURROGATE.search(body):
+      json.dumps(parsed, ensure_ascii=False).encode()
   except (ValueError, RecursionError) as error:
     raise FormatError(f'JSON Parse error: {error}') from error
   if not isinstance(parsed, dict):

@@ -17,7 +17,7 @@ from schemas.errors import ExportError
 from serving import example_calls
 from serving.servable import Servable
 
-FILE = 'assets.extra/tf_serving_warmup_requests'
+FILE = f'{signatures.EXTRA_FOLDER}/{signatures.WARM_UP_FILE}'
 MOST = 1000
 
 Request = tuple[str, Mapping[str, np.ndarray]]

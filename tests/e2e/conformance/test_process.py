@@ -40,7 +40,7 @@ def test_it_answers_what_is_under_way_and_ends_by_sigterm(model_folder, tmp_path
   config_file = processes.write_config(tmp_path, model_folder)
   with (
     processes.embedded(
-      tmp_path, '--model-config-file', str(config_file), '--drain-seconds', '0.5'
+      tmp_path, '--model-config-file', str(config_file), '--drain-seconds', '4'
     ) as (process, url, _),
     concurrent.futures.ThreadPoolExecutor() as threads,
   ):
@@ -55,9 +55,11 @@ def test_it_answers_what_is_under_way_and_ends_by_sigterm(model_folder, tmp_path
     under_way = threads.submit(httpx.post, path, content=slowly(), timeout=20)
     time.sleep(0.2)  # for the head to arrive
     process.send_signal(signal.SIGTERM)
-    time.sleep(0.2)
     # Load balancers are told first; whoever asks is answered.
-    assert httpx.get(f'{url}/readyz').status_code == 503
+    until = time.monotonic() + 3
+    while (ready := httpx.get(f'{url}/readyz').status_code) == 200 and time.monotonic() < until:
+      time.sleep(0.02)
+    assert ready == 503
     assert httpx.post(path, content=body).json() == {'predictions': [3.0]}
     assert under_way.result().json() == {'predictions': [3.0]}
     assert process.wait(20) == 0

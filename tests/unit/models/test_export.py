@@ -250,3 +250,12 @@ def test_equal_weights_have_one_hash_in_whatever_order_tensorflow_finds_them(
       tmp_path / copy,
     )
     assert weights_hash.weights_sha256(tmp_path / copy) == weights_hash.weights_sha256(folder)
+
+
+def test_it_answers_the_requests_that_it_is_warmed_with(exported):
+  from serving import warm_up_requests
+  from serving.servable import Servable
+
+  servable = Servable(exported[1])
+  assert warm_up_requests.replay(servable) == 2
+  servable.close()

@@ -5,6 +5,7 @@ import io
 import pytest
 
 from pipeline import serve_command
+from schemas.errors import ConfigError, ExportError
 from serving import model_config
 
 
@@ -56,3 +57,21 @@ def test_a_folder_has_no_labels_and_a_file_names_its_models(served, tmp_path):
   model_config.write(path, model_config.single('nuts', '/models/nuts'))
   (model,), settings = served(model_config_file=path)
   assert (model.name, settings.model_config_file) == ('nuts', path)
+
+
+def test_a_backend_that_is_not_known_or_not_installed_is_said_at_once(monkeypatch, tmp_path):
+  models = serve_command.Models(directory=tmp_path)
+  listening = serve_command.Listening('127.0.0.1', 0, 0)
+  with pytest.raises(ConfigError, match='expected tensorflow, openvino, .* Received: onnx'):
+    serve_command.serve(models, listening, 1.0, 0.0, True, backend='onnx')
+  monkeypatch.setattr(serve_command.importlib.util, 'find_spec', lambda name: None)
+  with pytest.raises(ExportError, match=r"pip install 'sightline\[fast\]'"):
+    serve_command.serve(models, listening, 1.0, 0.0, True, backend='openvino')
+
+
+def test_the_backend_chooses_what_loads_a_version():
+  from serving.openvino_servable import OpenVinoServable
+  from serving.servable import Servable
+
+  assert serve_command._loader('openvino') is OpenVinoServable
+  assert serve_command._loader('tensorflow') is Servable

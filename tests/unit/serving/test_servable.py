@@ -121,3 +121,11 @@ def test_warm_up_runs_what_takes_images(servable, caplog):
   with caplog.at_level('INFO', logger='serving.warm_up'):
     warm_up(servable)
   assert signatures.SERVING_DEFAULT not in caplog.text
+
+
+def test_a_refusal_that_quotes_bytes_which_are_no_text_is_a_refusal(image_model):
+  loaded = Servable(image_model)
+  # TensorFlow writes the record into its message, and Python cannot read that.
+  with pytest.raises(tf.errors.InvalidArgumentError, match='Could not parse example'):
+    loaded.run('serving_examples', {'examples': np.array([b'\x94 no record', None], object)[:1]})
+  loaded.close()

@@ -226,6 +226,11 @@ def test_wrong_values_are_400(affine, body, part):
   assert part in answer.json()['error']
 
 
+def states(server) -> dict[str, str]:
+  rows = httpx.get(server.url + '/v1/models/m').json()['model_version_status']
+  return {row['version']: row['state'] for row in rows}
+
+
 def test_a_newer_version_takes_over_without_a_failed_request(
   tmp_path, image_model, other_image_model
 ):
@@ -261,11 +266,10 @@ def test_a_newer_version_takes_over_without_a_failed_request(
       while 2 not in versions and time.monotonic() < deadline:
         list(pool.map(ask, range(6)))
     assert versions == {1, 2}
-    states = {
-      row['version']: row['state']
-      for row in httpx.get(server.url + '/v1/models/m').json()['model_version_status']
-    }
-    assert states == {'1': 'END', '2': 'AVAILABLE'}
+    # The old one is unloaded after its last request.
+    while (found := states(server)).get('1') == 'UNLOADING' and time.monotonic() < deadline:
+      time.sleep(0.02)
+    assert found == {'1': 'END', '2': 'AVAILABLE'}
     # The newest is taken away: the older one comes back.
     shutil.rmtree(tmp_path / '2')
     while ask(0) == 2 and time.monotonic() < deadline:
