@@ -42,6 +42,10 @@ ConfigArgument = Annotated[
 RunArgument = Annotated[
   str, typer.Argument(metavar='RUN|VERSION', help='The id of a run, or a published version.')
 ]
+_LISTENING = 'Where it listens'
+_FALLBACK = 'When the model fails'
+_TLS = 'TLS on both ports (files in PEM form)'
+_CLIENT_TLS = 'TLS (files in PEM form)'
 SetOption = Annotated[
   list[str], typer.Option('--set', metavar='KEY=VALUE', help='Override, e.g. train.epochs=5.')
 ]
@@ -374,46 +378,75 @@ def serve(
   ] = None,
   directory: Annotated[
     pathlib.Path | None,
-    typer.Option(help='Instead of CONFIG: the folder with one folder a version.'),
+    typer.Option(
+      metavar='DIR', help='Instead of CONFIG: the folder of one model, with a folder a version.'
+    ),
   ] = None,
   model_config_file: Annotated[
     pathlib.Path | None,
-    typer.Option(help="Instead of CONFIG: TensorFlow Serving's model config file, in text form."),
+    typer.Option(
+      metavar='FILE', help="Instead of CONFIG: several models, in TensorFlow Serving's text form."
+    ),
   ] = None,
   name: Annotated[
-    str | None, typer.Option(help='Of the model; by default the name of the folder.')
+    str | None,
+    typer.Option(metavar='NAME', help='That clients ask for; by default the name of the folder.'),
   ] = None,
   host: Annotated[
-    str, typer.Option(help='Address to listen on; 0.0.0.0 lets other machines in.')
+    str,
+    typer.Option(
+      metavar='ADDRESS',
+      help='To listen on; 0.0.0.0 lets other machines in.',
+      rich_help_panel=_LISTENING,
+    ),
   ] = '127.0.0.1',
-  port: Annotated[int, typer.Option(help='Port of REST; 0 for a free one.')] = 8501,
-  grpc_port: Annotated[int, typer.Option(help='Port of gRPC; 0 for a free one.')] = 8500,
+  port: Annotated[
+    int, typer.Option(help='Of REST; 0 for a free one.', rich_help_panel=_LISTENING)
+  ] = 8501,
+  grpc_port: Annotated[
+    int, typer.Option(help='Of gRPC; 0 for a free one.', rich_help_panel=_LISTENING)
+  ] = 8500,
   grpc_socket_path: Annotated[
-    str, typer.Option(metavar='PATH', help='Of a Unix socket, for gRPC as well.')
+    str,
+    typer.Option(
+      metavar='PATH', help='Of a Unix socket, for gRPC as well.', rich_help_panel=_LISTENING
+    ),
   ] = '',
   poll_seconds: Annotated[
-    float, typer.Option(min=0.01, help='Between two looks for a newer version.')
+    float,
+    typer.Option(
+      metavar='SECONDS', min=0.01, help='Between two looks for a newer version or another file.'
+    ),
   ] = 1.0,
   drain_seconds: Annotated[
-    float, typer.Option(min=0, help='After SIGTERM: /readyz says no, and requests are answered.')
+    float,
+    typer.Option(
+      metavar='SECONDS',
+      min=0,
+      help='After SIGTERM: for so long /readyz says no while requests are still taken.',
+    ),
   ] = 0.0,
   batching: Annotated[
     bool, typer.Option(help='Answer requests that meet by one call of the model.')
   ] = True,
   batching_parameters_file: Annotated[
-    pathlib.Path | None, typer.Option(help="TensorFlow Serving's BatchingParameters, in text form.")
+    pathlib.Path | None,
+    typer.Option(metavar='FILE', help="TensorFlow Serving's BatchingParameters, in text form."),
   ] = None,
   fallback_previous: Annotated[
     bool,
     typer.Option(
       '--fallback-previous',
       help='Keep the version before the newest loaded; it answers when the newest fails.',
+      rich_help_panel=_FALLBACK,
     ),
   ] = False,
   fallback_label: Annotated[
     str,
     typer.Option(
-      metavar='LABEL', help='Answered with probability 0 when no version can; by default an error.'
+      metavar='LABEL',
+      help='Answered with probability 0 when no version can; by default an error.',
+      rich_help_panel=_FALLBACK,
     ),
   ] = '',
   request_log: Annotated[
@@ -424,13 +457,20 @@ def serve(
     ),
   ] = None,
   ssl_key: Annotated[
-    pathlib.Path | None, typer.Option(help='Private key (PEM): TLS on both ports.')
+    pathlib.Path | None,
+    typer.Option(metavar='FILE', help="The server's private key.", rich_help_panel=_TLS),
   ] = None,
   ssl_certificate: Annotated[
-    pathlib.Path | None, typer.Option(help='Its certificate, with the chain (PEM).')
+    pathlib.Path | None,
+    typer.Option(metavar='FILE', help='Its certificate, with the chain.', rich_help_panel=_TLS),
   ] = None,
   ssl_client_ca: Annotated[
-    pathlib.Path | None, typer.Option(help='Clients must bring a certificate of it (PEM).')
+    pathlib.Path | None,
+    typer.Option(
+      metavar='FILE',
+      help='Of whom clients must bring a certificate; without, any client is let in.',
+      rich_help_panel=_TLS,
+    ),
   ] = None,
   backend: Annotated[
     str,
@@ -441,7 +481,13 @@ def serve(
   ] = 'tensorflow',
   overrides: SetOption = [],  # noqa: B006
 ):
-  """Serve models by TensorFlow Serving's REST and gRPC APIs."""
+  """Serve models by TensorFlow Serving's REST and gRPC APIs, until Ctrl-C or SIGTERM.
+
+  What is served is said by CONFIG, --directory or --model-config-file, one of them.
+  A version that appears later is loaded and takes over without a request lost.
+
+  Ask it with: sightline predict --model NAME FILE
+  """
   from pipeline import serve_command
 
   models = serve_command.Models(config, directory, model_config_file, name, tuple(overrides))
@@ -500,21 +546,34 @@ def predict(
   concurrency: Annotated[int, typer.Option(min=1, help='Requests under way at once.')] = 4,
   together: Annotated[
     int, typer.Option('--images-per-request', min=1, max=128, help='At most so many.')
-  ] = 1,
+  ] = 8,
   timeout: Annotated[
     float, typer.Option(min=0.001, metavar='SECONDS', help='Longest wait for one answer.')
   ] = 30.0,
   retries: Annotated[
-    int, typer.Option(min=0, help='Further tries, with growing waits, where the server is busy.')
+    int,
+    typer.Option(min=0, help='Further tries, with growing waits, where the server is busy.'),
   ] = 4,
   ca: Annotated[
     pathlib.Path | None,
-    typer.Option(help="Who vouches for the server's certificate, where nobody known does (PEM)."),
+    typer.Option(
+      metavar='FILE',
+      help="Who vouches for the server's certificate, where nobody known does.",
+      rich_help_panel=_CLIENT_TLS,
+    ),
   ] = None,
   certificate: Annotated[
-    pathlib.Path | None, typer.Option(help='Our own, for a server that asks for one (PEM).')
+    pathlib.Path | None,
+    typer.Option(
+      metavar='FILE',
+      help='Our own, for a server that asks for one.',
+      rich_help_panel=_CLIENT_TLS,
+    ),
   ] = None,
-  key: Annotated[pathlib.Path | None, typer.Option(help='Of that certificate (PEM).')] = None,
+  key: Annotated[
+    pathlib.Path | None,
+    typer.Option(metavar='FILE', help='Of that certificate.', rich_help_panel=_CLIENT_TLS),
+  ] = None,
 ):
   """Ask a running server about images.
 

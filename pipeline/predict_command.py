@@ -58,7 +58,7 @@ def run(
   named: Sequence[pathlib.Path],
   target: Target,
   output: Output = Output(),
-  together: int = 1,
+  together: int = 8,
   at_once: int = 4,
 ) -> int:
   """Asks, and writes or prints the answers.

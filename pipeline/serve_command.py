@@ -103,8 +103,10 @@ def serve(
   _check_one(models)
   _check_backend(backend)
   if batching_parameters_file is not None and not batching:
-    raise ConfigError('serve: expected --batching with --batching-parameters-file.')
-  console = Console(file=library_output.terminal(), highlight=False, soft_wrap=True)
+    raise ConfigError(
+      'serve: expected --batching-parameters-file without --no-batching. Received: both.'
+    )
+  console = library_output.console()
   directory, config_file = _sources(models)
   if backend == BINARY:
     _check_plain(listening, drain_seconds, fallback_previous or fallback_label, log_folder)
@@ -217,7 +219,7 @@ def _become_binary(
     batching_parameters_file,
     listening.grpc_socket_path,
   )
-  console.print(escape(shlex.join(line)))
+  console.print(shlex.join(line))
   tensorflow_model_server.become(line)
 
 
@@ -246,6 +248,11 @@ def _check_one(models: Models) -> None:
     raise ConfigError(
       'serve: expected exactly one of CONFIG, --directory and --model-config-file. Received: '
       f'{" and ".join(given) or "none"}.'
+    )
+  if models.name is not None and models.model_config_file is not None:
+    raise ConfigError(
+      'serve: expected no --name with --model-config-file, which names its models itself. '
+      f'Received: {models.name}.'
     )
 
 

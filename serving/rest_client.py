@@ -180,7 +180,7 @@ def next_step(said: str) -> str:
   """Returns what a person may do about a refusal, by the server's words; often nothing."""
   if 'version label' in said:
     return '. Labels are set in the model config file, or by: sightline deploy'
-  if 'Could not find any versions' in said or 'Servable not found' in said:
+  if said.startswith('Could not find') or 'Servable not found' in said:
     return (
       '. `sightline serve` prints the names when it starts; GET /v1/models/NAME has the versions'
     )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from tensorflow_serving.config import model_server_config_pb2
 
 from schemas.errors import ServingError
-from serving import model_config, warm_up
+from serving import model_config, version_folders, warm_up
 from serving.servable import Servable
 from serving.status_error import FAILED_PRECONDITION, INVALID_ARGUMENT, NOT_FOUND, StatusError
 from serving.versions import VersionNotFoundError, Versions, VersionStatus
@@ -234,7 +234,7 @@ class ServedModels:
       )
     return (
       f'{versions.base_path}: expected a folder such as 1 with saved_model.pb. '
-      'Received: none. Publish a model with: sightline run CONFIG'
+      f'Received: none. {version_folders.next_step(versions.base_path)}'
     )
 
   def close(self) -> None:

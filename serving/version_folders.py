@@ -24,3 +24,14 @@ def complete_versions(base_path: pathlib.Path) -> dict[int, pathlib.Path]:
     for version, path in version_numbers(base_path).items()
     if (path / SAVED_MODEL).is_file()
   }
+
+
+def next_step(base_path: pathlib.Path) -> str:
+  """Returns what to do about a base path without a whole version, by what lies about."""
+  with contextlib.suppress(OSError):
+    if (base_path / SAVED_MODEL).is_file():
+      return f'This folder is a version itself: name the one above it, {base_path.parent}'
+    below = [path for path in sorted(base_path.iterdir()) if complete_versions(path)]
+    if below:
+      return f'There are versions one folder below: name {below[0]}'
+  return 'Publish a model with: sightline run CONFIG'

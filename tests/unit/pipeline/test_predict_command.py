@@ -17,7 +17,7 @@ READY = Said(200, AVAILABLE)
 
 
 def answer(**said):
-  return Said(200, {'predictions': [row() | said]}, HEADERS)
+  return Said(200, lambda body: {'predictions': [row() | said for _ in body['instances']]}, HEADERS)
 
 
 @pytest.fixture

@@ -75,3 +75,10 @@ def test_the_backend_chooses_what_loads_a_version():
 
   assert serve_command._loader('openvino') is OpenVinoServable
   assert serve_command._loader('tensorflow') is Servable
+
+
+def test_a_file_that_names_its_models_takes_no_name(tmp_path, served):
+  path = tmp_path / 'some.config'
+  model_config.write(path, model_config.single('nuts', '/models/nuts'))
+  with pytest.raises(ConfigError, match='no --name with --model-config-file.*Received: x'):
+    served(model_config_file=path, name='x')

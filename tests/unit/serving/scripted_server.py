@@ -20,7 +20,7 @@ AVAILABLE = {
 
 
 class Said(NamedTuple):
-  """One answer of the server."""
+  """One answer of the server; the body is text, JSON, or a function of what was asked."""
 
   code: int
   body: Any
@@ -59,7 +59,8 @@ def running(*script: Said) -> Iterator[ScriptedServer]:
         self.server.scripted.asked.append((self.command, self.path, body))
       said = self.server.scripted.take()
       time.sleep(said.seconds)
-      text = said.body if isinstance(said.body, str) else json.dumps(said.body)
+      answered = said.body(body) if callable(said.body) else said.body
+      text = answered if isinstance(answered, str) else json.dumps(answered)
       self.send_response(said.code)
       for name, value in said.headers.items():
         self.send_header(name, value)
