@@ -5,10 +5,9 @@ from typing import Any
 
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.statistics_gen.component import StatisticsGen
-from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
 from tfx.components.tuner.component import Tuner
-from tfx.dsl.components.base import base_node, executor_spec
+from tfx.dsl.components.base import base_node
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import (
   LatestBlessedModelStrategy,
@@ -37,7 +36,8 @@ from components.resolvers.strategies import (
 from components.schema_gen.component import SchemaGen
 from components.schema_gen.statistics import statistics_options
 from components.serving_validator.component import ServingValidator
-from components.trainer import executor as trainer_executor
+from components.trainer.component import Trainer
+from components.trainer.executor import RUN_PARAMETERS
 from pipeline import (
   data_check,
   evaluation,
@@ -58,6 +58,8 @@ BEAM_ARGS = (
   '--sdk_container_image=none',
 )
 METADATA_FILE = 'metadata.sqlite'
+# In a container: gone with it, and writable by any user.
+_CONTAINER_STATE = '/tmp/sightline/state'
 # The parts of the config that training reads.
 _READ_BY_TRAINING: dict[str, Any] = {
   'name': True,
@@ -93,11 +95,11 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
   data_check.check(config.data)
   publication_check.check(config)
   root = _root(config)
-  kubeflow = config.run.engine == 'kubeflow'
+  kubeflow = config.run.engine != 'local'
 
   example_gen = ImageExampleGen(
     data=config.data,
-    state_dir=str(root / 'state'),
+    state_dir=_CONTAINER_STATE if kubeflow else str(root / 'state'),
     code_fingerprint=fingerprint('schemas', 'components.image_example_gen', *_DECODING),
     # Kubeflow runs no driver of ours: whoever submits says which data it is.
     **(_data_parameters(config) if kubeflow else {}),
@@ -163,7 +165,7 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
     train_args=trainer_pb2.TrainArgs(splits=[features.TRAIN]),
     eval_args=trainer_pb2.EvalArgs(splits=[features.VAL]),
     custom_config=_training_config(config),
-    custom_executor_spec=executor_spec.ExecutorClassSpec(trainer_executor.Executor),
+    run_parameters=_training_parameters(config) if kubeflow else None,
   )
   model = trainer.outputs['model']
 
@@ -174,11 +176,16 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
       code_fingerprint=fingerprint('components.floors', 'components.audit.cheap_features'),
     )
 
-  served_model = _served_model(kubeflow)
+  # The open-source backend refuses any resolver: there a submission names the model.
+  resolved = config.run.engine != 'kfp'
+  served_model = _served_model(kubeflow) if resolved else None
   evaluator = Evaluator(
     examples=examples,
     model=model,
-    baseline_model=served_model.outputs['model'],
+    baseline_model=served_model.outputs['model'] if served_model else None,
+    baseline_uri=None
+    if resolved
+    else data_types.RuntimeParameter(name='baseline_model', ptype=str, default=''),
     eval_config=evaluation.eval_config(config),
     example_splits=[features.TEST],
     dataset=dataset,
@@ -201,7 +208,7 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
     *([tuner] if tuner else []),
     trainer,
     *([floors] if floors else []),
-    served_model,
+    *([served_model] if served_model else []),
     evaluator,
   ]
   if not kubeflow:
@@ -231,11 +238,7 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
     model=model,
     model_blessing=evaluator.outputs['blessing'],
     infra_blessing=serving_validator.outputs['blessing'],
-    push_destination=pusher_pb2.PushDestination(
-      filesystem=pusher_pb2.PushDestination.Filesystem(
-        base_directory=str(_serving_directory(config))
-      )
-    ),
+    push_destination=_push_destination(config),
   )
   nodes += [serving_validator, publisher]
   analysis = None
@@ -278,7 +281,9 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
 
 def _schema_gen(config: Config, statistics: BaseChannel) -> base_node.BaseNode:
   if config.data.schema_path:
-    return ImportSchemaGen(schema_file=str(config.data.schema_path))
+    return ImportSchemaGen(
+      schema_file=str(config.data.schema_path), carry_text=config.run.engine != 'local'
+    )
   return SchemaGen(
     statistics=statistics,
     exclude_splits=[features.VAL, features.TEST, features.PRODUCTION],
@@ -349,6 +354,19 @@ def _data_parameters(config: Config) -> dict[str, data_types.RuntimeParameter]:
   return {
     'data_fingerprint': data_types.RuntimeParameter(name='data_fingerprint', ptype=str, default=''),
     'span': data_types.RuntimeParameter(name='span', ptype=int, default=config.data.span or 0),
+    'data_root': data_types.RuntimeParameter(
+      name='data_root', ptype=str, default=str(config.data.root)
+    ),
+  }
+
+
+def _training_parameters(config: Config) -> dict[str, data_types.RuntimeParameter]:
+  """Returns what a submission may change: what this experiment reads of it."""
+  return {
+    name: data_types.RuntimeParameter(name=name, ptype=kind, default=getattr(config.train, name))
+    for name, kind in RUN_PARAMETERS.items()
+    # Stages that are written out have epochs and rates of their own.
+    if config.train.stages is None or name == 'batch_size'
   }
 
 
@@ -357,8 +375,9 @@ def _training_config(config: Config) -> dict[str, str]:
   found = weights.resolve(config)
   return {
     'config': config.model_dump_json(by_alias=True, include=_READ_BY_TRAINING),
-    # Checkpoints outlive the run that wrote them.
-    'state_dir': str(_root(config) / 'state'),
+    # Checkpoints outlive the run that wrote them; of a container nothing does, and there
+    # they lie with the run's curves.
+    'state_dir': '' if config.run.engine != 'local' else str(_root(config) / 'state'),
     'weights': found,
     'weights_sha256': weights.sha256(config, found),
     'code_fingerprint': fingerprint('models', 'schemas', 'components.trainer'),
@@ -369,6 +388,19 @@ def _training_config(config: Config) -> dict[str, str]:
 def _root(config: Config) -> pathlib.Path:
   assert config.run.root is not None  # the loader fills it in
   return config.run.root
+
+
+def _push_destination(config: Config):
+  folder = _serving_directory(config)
+  if config.run.engine == 'local':
+    return pusher_pb2.PushDestination(
+      filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(folder))
+    )
+  # Below the run root it is a folder of this machine: then a submission has to say where.
+  named = not folder.is_relative_to(_root(config))
+  return data_types.RuntimeParameter(
+    name='serving_directory', ptype=str, default=str(folder) if named else None
+  )
 
 
 def _serving_directory(config: Config) -> pathlib.Path:
