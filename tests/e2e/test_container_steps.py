@@ -94,9 +94,9 @@ def test_a_baseline_can_be_a_published_version(steps):
   done = steps.run('Evaluator', {'baseline_uri': str(version)})
   assert done.returncode == 0, done.stdout[-6000:]
   metadata = steps.made['Evaluator']['blessing']['metadata']
-  assert metadata['baseline_model_uri' if 'baseline_model_uri' in metadata else 'baseline_model'] == (
-    str(version)
-  )
+  assert metadata[
+    'baseline_model_uri' if 'baseline_model_uri' in metadata else 'baseline_model'
+  ] == (str(version))
 
 
 def test_general_types_are_made_good(steps):
