@@ -3,8 +3,8 @@
   python -m pipeline.kubeflow.container --expect JSON <TFX's own arguments>
 
 A compiled file holds this command. What it adds to TFX's entry: it refuses an image that
-differs from what was compiled, it gives components folders instead of buckets, and it
-restores types that a backend left out.
+differs from what was compiled, it gives components folders instead of buckets, it
+makes the folders that they write to, and it restores types that a backend left out.
 """
 
 import argparse
@@ -63,12 +63,20 @@ def main(argv: Sequence[str], mounted: pathlib.Path | str = '/') -> None:
   artifact_types.restore(given.outputs.artifacts, outputs.artifacts)
   folders = mounts.Mounts(mounted)
   mounts.to_paths(given, folders)
+  _make_output_folders(given)
   _run_tfx([_INVOCATION, json_format.MessageToJson(given), _INPUTS_SPEC, args.inputs_spec, *others])
   report = pathlib.Path(given.outputs.output_file)
   reported = pipeline_spec_pb2.ExecutorOutput()
   json_format.Parse(report.read_text(encoding='utf-8'), reported)
   mounts.to_uris(reported, folders)
   report.write_text(json_format.MessageToJson(reported), encoding='utf-8')
+
+
+def _make_output_folders(given) -> None:
+  """Makes each artifact's folder, as the launcher of a local run does; no backend has to."""
+  for artifacts in given.outputs.artifacts.values():
+    for artifact in artifacts.artifacts:
+      os.makedirs(artifact.uri, exist_ok=True)
 
 
 def _run_tfx(argv: list[str]) -> None:

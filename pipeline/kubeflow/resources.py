@@ -40,8 +40,8 @@ def attach(
     components[name].with_platform_config(spec(resources))
 
 
-def spec(resources: ResourcesConfig) -> ResourceSpec:
-  """Returns the message: numbers, which Vertex AI reads, and text, which newer backends read.
+def spec(resources: ResourcesConfig):
+  """Returns a ResourceSpec: numbers, which Vertex AI reads, and text, which newer backends read.
 
   Memory as a number is in 10^9 bytes.
   """
