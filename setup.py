@@ -9,8 +9,8 @@ ROOT = pathlib.Path(__file__).resolve().parent
 PACKAGES = ('schemas', 'models', 'serving', 'components', 'pipeline')
 
 
-def direct_requirements() -> list[str]:
-  lines = (ROOT / 'requirements/runtime.in').read_text(encoding='utf-8').splitlines()
+def direct_requirements(name: str) -> list[str]:
+  lines = (ROOT / 'requirements' / name).read_text(encoding='utf-8').splitlines()
   return [line for line in lines if line and not line.startswith('#')]
 
 
@@ -42,9 +42,16 @@ setuptools.setup(
     'components': ['audit/*.jinja', 'audit/*.css'],
     'models': ['weights/*'],
     'schemas': ['*/schema.pbtxt'],
-    'pipeline': ['configs/*.yaml', 'templates/*', 'report/*.jinja', 'report/*.css'],
+    'pipeline': [
+      'configs/*.yaml',
+      'templates/*',
+      'report/*.jinja',
+      'report/*.css',
+      'rollout/*.jinja',
+    ],
   },
   cmdclass={'build_py': BuildWithLock},
-  install_requires=direct_requirements(),
+  install_requires=direct_requirements('runtime.in'),
+  extras_require={'fast': direct_requirements('fast.in')},
   entry_points={'console_scripts': ['sightline=pipeline.__main__:main']},
 )

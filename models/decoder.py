@@ -6,9 +6,9 @@ gives the same tensor everywhere.
 
 import tensorflow as tf
 
-from models import orientation
+from models import frame_header, image_limits, orientation
 from models.byte_reading import bytes_at, is_equal
-from models.image_formats import bmp_container, png_container
+from models.image_formats import bmp_container, exif, jpeg_container, png_container
 from schemas.config import ImageConfig
 
 # As far as the conditions on a BMP look.
@@ -27,33 +27,58 @@ def decode(image_bytes: tf.Tensor) -> tf.Tensor:
 
   Raises:
     tf.errors.InvalidArgumentError: at run time, for any other bytes; of many of
-      them models.image_file.prepare makes a PNG.
+      them models.image_file.prepare makes a PNG. Also for an image that is larger than
+      models.image_limits allows, before anything of it is decoded.
   """
   # Asked for in the graph, because a client of TensorFlow Serving meets no Python
   # of ours.
   head = bytes_at(image_bytes, 0, _HEAD)
   is_jpeg = is_equal(head[:3], b'\xff\xd8\xff')
   is_png = is_equal(head[:8], png_container.MAGIC)
-  pixels = tf.cond(
+  pixels, turn = tf.cond(
     is_jpeg,
-    # The default is faster by little and off by up to 8 of 255 from what other
-    # decoders give.
-    lambda: tf.io.decode_jpeg(image_bytes, channels=3, dct_method='INTEGER_ACCURATE'),
+    lambda: _decode_jpeg(image_bytes),
     lambda: _decode_other(image_bytes, head, is_png),
   )
-  return orientation.apply(pixels, orientation.read(image_bytes, is_jpeg, is_png))
+  return orientation.apply(pixels, turn)
 
 
-def _decode_other(data: tf.Tensor, head: tf.Tensor, is_png: tf.Tensor) -> tf.Tensor:
+def _decode_jpeg(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+  frame = frame_header.of_jpeg(data)
+  with tf.control_dependencies([*_check_size(frame.sides), *_check_scans(frame)]):
+    # The default is faster by little and off by up to 8 of 255 from what other
+    # decoders give.
+    pixels = tf.io.decode_jpeg(tf.identity(data), channels=3, dct_method='INTEGER_ACCURATE')
+  return pixels, orientation.of_block(data, frame.exif_start, frame.exif_size)
+
+
+def _decode_other(
+  data: tf.Tensor, head: tf.Tensor, is_png: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
   is_gif = is_equal(head[:6], b'GIF87a') | is_equal(head[:6], b'GIF89a')
   taken = (is_png & (head[png_container.DEPTH_AT] != 16)) | is_gif | _is_plain_bmp(head)
   with tf.control_dependencies(_check(taken, head)):
-    pixels = tf.io.decode_image(data, channels=3, expand_animations=False)
+    pixels = tf.cond(
+      is_gif, lambda: _decode_gif(data, head), lambda: _decode_plain(data, head, is_png)
+    )
+  upright = tf.constant(exif.UPRIGHT)
+  return pixels, tf.cond(is_png, lambda: orientation.of_png(data), lambda: upright)
+
+
+def _decode_plain(data: tf.Tensor, head: tf.Tensor, is_png: tf.Tensor) -> tf.Tensor:
+  sides = tf.where(is_png, frame_header.of_png(head), frame_header.of_bmp(head))
+  with tf.control_dependencies(_check_size(sides)):
+    pixels = tf.io.decode_image(tf.identity(data), channels=3, expand_animations=False)
+  return tf.ensure_shape(pixels, [None, None, 3])
+
+
+def _decode_gif(data: tf.Tensor, head: tf.Tensor) -> tf.Tensor:
+  frame = frame_header.first_frame_of_gif(data)
   # TensorFlow takes the first frame of a GIF for the picture, however small it is.
-  canvas = tf.stack([head[8] + 256 * head[9], head[6] + 256 * head[7]])
-  whole = ~is_gif | tf.reduce_all(tf.shape(pixels)[:2] == canvas)
-  with tf.control_dependencies(_check(whole, head)):
-    return tf.ensure_shape(tf.identity(pixels), [None, None, 3])
+  checks = [*_check_size(frame_header.of_gif(head)), *_check(frame.fills, head)]
+  with tf.control_dependencies(checks):
+    pixels = tf.io.decode_image(tf.identity(frame.encoded), channels=3, expand_animations=False)
+  return tf.ensure_shape(pixels, [None, None, 3])
 
 
 def _is_plain_bmp(head: tf.Tensor) -> tf.Tensor:
@@ -67,18 +92,45 @@ def _is_plain_bmp(head: tf.Tensor) -> tf.Tensor:
 
 
 def _check(condition: tf.Tensor, head: tf.Tensor) -> list:
-  """Returns what the decoder must wait for: an Assert alone stops nothing."""
   # The first bytes as numbers: Python cannot read a message that is no UTF-8, and
   # raises something else in its place.
-  check = tf.debugging.Assert(
+  return _assert(
     condition,
-    [
-      'expected the bytes of a JPEG, a PNG of up to 8 bits a sample, a GIF whose first frame '
-      'fills the picture, or an uncompressed BMP of 24 or 32 bits. The first bytes received:',
-      head[:8],
-    ],
-    summarize=8,
+    'expected the bytes of a JPEG, a PNG of up to 8 bits a sample, a GIF whose first frame '
+    'fills the picture, or an uncompressed BMP of 24 or 32 bits. The first bytes received:',
+    head[:8],
   )
+
+
+def _check_size(sides: tf.Tensor) -> list:
+  """As image_file does, by the header: int32 [2]."""
+  in_range = tf.reduce_all((sides >= 1) & (sides <= image_limits.MAX_SIDE))
+  # No product, which would overflow.
+  small = in_range & (sides[0] <= image_limits.MAX_PIXELS // tf.maximum(sides[1], 1))
+  return _assert(
+    small,
+    f'expected 1 to {image_limits.MAX_PIXELS} pixels, and {image_limits.MAX_SIDE} a side, by the '
+    'header of the image. Height and width received:',
+    sides,
+  )
+
+
+def _check_scans(frame: frame_header.Jpeg) -> list:
+  """Bounds the passes over the pixels: a small file can ask for thousands."""
+  most = jpeg_container.MAX_SCANS * image_limits.MAX_PIXELS
+  passes = tf.cast(tf.stack([frame.scans, *tf.unstack(frame.sides)]), tf.float32)
+  return _assert(
+    tf.reduce_prod(passes) <= most,
+    f'expected a JPEG of at most {jpeg_container.MAX_SCANS} scans of {image_limits.MAX_PIXELS} '
+    'pixels, or more scans of fewer. Scans, height and width received:',
+    passes,
+  )
+
+
+def _assert(condition: tf.Tensor, text: str, numbers: tf.Tensor) -> list:
+  """Returns what the decoder must wait for: an Assert alone stops nothing."""
+  # The plain operation: tf.debugging.Assert puts a branch around each.
+  check = tf.raw_ops.Assert(condition=condition, data=[text, numbers], summarize=8)
   return [] if check is None else [check]
 
 

@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from models import classifier, decoder, known_images
+from models import classifier, decoder, known_images, proof, proof_writing, warm_up_writing
 from models import decision as decisions
 from schemas import features, signatures, weights_hash
 from schemas.config import Config
@@ -32,7 +32,7 @@ def export(
   decision: decisions.Decision | None = None,
   network: Callable | None = None,
 ) -> None:
-  """Writes the export with its three signatures and its identity.
+  """Writes the export with its three signatures, its identity and its proof.
 
   `serving_default` takes encoded images, `serving_examples` serialised raw
   records; both answer through one inner function. `transform_features` gives the
@@ -103,6 +103,15 @@ def export(
   options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
   archive.write_out(str(folder), options=options, verbose=False)
   write_identity(folder, config, labels, run_id, decided)
+  warm_up_writing.write(folder)
+  # Of the model, not of `network`: what the export runs is to be held against it.
+  proof_writing.write(
+    folder,
+    lambda pixels: model(pixels, training=False),
+    decided,
+    image,
+    proof.NARROW_LIMIT if proof_writing.is_narrow(model) else proof.LIMIT,
+  )
 
 
 def write_identity(
@@ -113,7 +122,7 @@ def write_identity(
   decision: decisions.Decision,
 ) -> None:
   """Writes assets.extra/sightline.json."""
-  extra = folder / 'assets.extra'
+  extra = folder / signatures.EXTRA_FOLDER
   extra.mkdir(exist_ok=True)
   (extra / signatures.IDENTITY_FILE).write_text(
     json.dumps(

@@ -9,6 +9,7 @@ milliseconds, where decoding it would cost seconds and 430 MB.
 import dataclasses
 from typing import NamedTuple
 
+from models import image_limits
 from models.image_formats import (
   bmp_container,
   container,
@@ -22,11 +23,8 @@ from models.image_formats import (
 from schemas.errors import DataError
 
 FORMATS = file_magic.FORMATS
-# About 150 MB as RGB bytes; the largest photo of a usual camera stays below.
-MAX_PIXELS = 50_000_000
-# Of a JPEG, by its definition. Resizing a longer strip would cost more memory
-# than its pixels do.
-MAX_SIDE = 65_535
+MAX_PIXELS = image_limits.MAX_PIXELS
+MAX_SIDE = image_limits.MAX_SIDE
 _HEADER_FIRST = ('JPEG', 'PNG', 'GIF', 'BMP')
 
 # Reasons, as they stand in quarantine.csv.

@@ -9,14 +9,13 @@ png_container.py takes the same steps in Python.
 
 import tensorflow as tf
 
+from models import frame_header
 from models.byte_reading import bytes_at, is_equal, walk, words_at
-from models.image_formats import exif, jpeg_container, png_container
+from models.image_formats import exif, png_container
 
 # By orientation, once rows and columns are swapped where they must be.
 _UPSIDE_DOWN = (False, False, False, True, True, False, False, True, True)
 _MIRRORED = (False, False, True, True, False, False, True, True, False)
-# By what jpeg_container.step_of says: how far the next marker is, without the length.
-_STEPS = (0, 1, 2, 2)
 
 
 def read(data: tf.Tensor, is_jpeg: tf.Tensor, is_png: tf.Tensor) -> tf.Tensor:
@@ -35,7 +34,20 @@ def read(data: tf.Tensor, is_jpeg: tf.Tensor, is_png: tf.Tensor) -> tf.Tensor:
     lambda: _exif_in_jpeg(data),
     lambda: tf.cond(is_png, lambda: _exif_in_png(data), lambda: (tf.constant(0), tf.constant(0))),
   )
+  return of_block(data, start, size)
+
+
+def of_block(data: tf.Tensor, start: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+  """Returns the orientation of the EXIF block data[start:start + size]: int32 [], 1..8.
+
+  Upright where `size` is 0 or less.
+  """
   return tf.cond(size > 0, lambda: _of_block(data, start, size), lambda: tf.constant(exif.UPRIGHT))
+
+
+def of_png(data: tf.Tensor) -> tf.Tensor:
+  """Returns the orientation that a PNG asks for: int32 [], 1..8."""
+  return of_block(data, *_exif_in_png(data))
 
 
 def apply(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
@@ -61,26 +73,8 @@ def apply(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 
 
 def _exif_in_jpeg(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-  """Returns where the EXIF block starts, and its size; 0 or less where there is none."""
-  steps = [0, *map(jpeg_container.step_of, range(256))]
-  # Marker, length, prefix.
-  wanted = [0xFFE1, 0, 0x4578, 0x6966, 0x0000]
-
-  def step(position: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    words = words_at(data, position, 5)
-    length = words[1]
-    kind = tf.gather(steps, tf.maximum(words[0] - 0xFEFF, 0))
-    is_good = (kind != jpeg_container.SEGMENT) | (length >= 2)
-    is_exif = is_good & tf.reduce_all((words == wanted) | [False, True, False, False, False])
-    goes_on = is_good & (kind > 0) & ~is_exif
-    onward = tf.gather(_STEPS, kind) + kind // jpeg_container.SEGMENT * length
-    return (
-      position + tf.where(goes_on, onward, 0),
-      tf.where(goes_on, -1, tf.where(is_exif, length, 0)),
-    )
-
-  position, length = walk(step, 2, jpeg_container.MAX_SEGMENTS)
-  return position + 10, length - 8
+  header = frame_header.of_jpeg(data)
+  return header.exif_start, header.exif_size
 
 
 def _exif_in_png(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -105,7 +99,6 @@ def _exif_in_png(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _of_block(data: tf.Tensor, start: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-  """Returns the orientation of the EXIF block data[start:start + size]: int32 []."""
   block = tf.strings.substr(
     data, tf.minimum(start, tf.strings.length(data)), tf.minimum(size, exif.MAX_BYTES)
   )

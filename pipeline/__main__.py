@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from pipeline import deploy_command, schema_command
 from pipeline import doctor as doctor_module
-from pipeline import schema_command
 from schemas.errors import SightlineError
 
 EXIT_ERROR = 1
@@ -33,6 +33,7 @@ model_app = typer.Typer(help='About one model.', no_args_is_help=True)
 app.add_typer(data_app, name='data')
 app.add_typer(runs_app, name='runs')
 app.add_typer(model_app, name='model')
+app.add_typer(deploy_command.app, name='deploy')
 data_app.add_typer(schema_command.app, name='schema')
 
 ConfigArgument = Annotated[
@@ -274,6 +275,82 @@ def model_diagnose(
   raise typer.Exit(diagnose_command.run(wanted, images, labels, server, config, model, json_file))
 
 
+@model_app.command('verify')
+def model_verify(
+  address: Annotated[
+    str,
+    typer.Argument(
+      metavar='ADDRESS', help='Of the live server: http://HOST:PORT for REST, HOST:PORT for gRPC.'
+    ),
+  ],
+  model: Annotated[
+    str | None, typer.Option(help='Name that the server serves; by default that of the export.')
+  ] = None,
+  export: Annotated[
+    pathlib.Path | None,
+    typer.Option(help='The folder of a version, or of several, of which the newest counts.'),
+  ] = None,
+  config: Annotated[
+    pathlib.Path | None,
+    typer.Option(help='Instead: the experiment whose newest published version it is.'),
+  ] = None,
+  limit: Annotated[
+    float | None,
+    typer.Option(min=0.0, help='Largest difference of a probability; by default 1e-5.'),
+  ] = None,
+  ca: Annotated[
+    pathlib.Path | None,
+    typer.Option(help="Who vouches for the server's certificate, where nobody known does."),
+  ] = None,
+  overrides: SetOption = [],  # noqa: B006
+):
+  """Replay the proof that an export carries against a live server.
+
+  Exit code 0: answers, version and weights are those of the export. 1: they are not, or
+  it could not be told.
+  """
+  from pipeline import verify_command
+
+  raise typer.Exit(verify_command.run(address, model, export, config, limit, ca, overrides))
+
+
+@model_app.command('export')
+def model_export(
+  wanted: Annotated[
+    str,
+    typer.Argument(metavar='RUN|VERSION', help='The id of a run, a version, or its folder.'),
+  ],
+  format_name: Annotated[
+    str, typer.Option('--format', metavar='FORMAT', help='onnx, litert or openvino.')
+  ],
+  output: Annotated[
+    pathlib.Path | None,
+    typer.Option(help='The folder to write; by default NAME-VERSION-FORMAT.'),
+  ] = None,
+  quantized: Annotated[
+    bool, typer.Option('--int8', help='8-bit numbers (openvino); the loss on test is measured.')
+  ] = False,
+  into_version: Annotated[
+    bool,
+    typer.Option(
+      '--into-version', help='Into the published version, for: serve --backend openvino.'
+    ),
+  ] = False,
+  config: Annotated[
+    pathlib.Path | None,
+    typer.Option(help='The experiment, where runs/ does not hold it; its limits count.'),
+  ] = None,
+  overrides: SetOption = [],  # noqa: B006
+):
+  """Write a model for another runtime, and prove on test that it answers alike.
+
+  Exit code 0: it does, and was written. 1: it does not, or could not be written.
+  """
+  from pipeline import export_command
+
+  export_command.run(wanted, format_name, output, quantized, into_version, config, overrides)
+
+
 @model_app.command('selftest')
 def model_selftest(
   json_file: Annotated[
@@ -339,6 +416,13 @@ def serve(
       metavar='LABEL', help='Answered with probability 0 when no version can; by default an error.'
     ),
   ] = '',
+  request_log: Annotated[
+    pathlib.Path | None,
+    typer.Option(
+      metavar='DIR',
+      help='Log requests here: those that serve.request_log of CONFIG draws, or all without one.',
+    ),
+  ] = None,
   ssl_key: Annotated[
     pathlib.Path | None, typer.Option(help='Private key (PEM): TLS on both ports.')
   ] = None,
@@ -348,6 +432,13 @@ def serve(
   ssl_client_ca: Annotated[
     pathlib.Path | None, typer.Option(help='Clients must bring a certificate of it (PEM).')
   ] = None,
+  backend: Annotated[
+    str,
+    typer.Option(
+      metavar='BACKEND',
+      help='What runs the network: tensorflow, openvino, or the binary tensorflow_model_server.',
+    ),
+  ] = 'tensorflow',
   overrides: SetOption = [],  # noqa: B006
 ):
   """Serve models by TensorFlow Serving's REST and gRPC APIs."""
@@ -369,6 +460,8 @@ def serve(
     batching_parameters_file=batching_parameters_file,
     fallback_previous=fallback_previous,
     fallback_label=fallback_label,
+    log_folder=request_log,
+    backend=backend,
   )
 
 

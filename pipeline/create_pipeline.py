@@ -74,10 +74,14 @@ _READ_BY_TRAINING: dict[str, Any] = {
 _DECODING = (
   'models.byte_reading',
   'models.decoder',
+  'models.frame_header',
   'models.image_file',
   'models.image_formats',
+  'models.image_limits',
   'models.orientation',
 )
+# What ingest makes of a file: it decodes and measures.
+_INGEST = ('components.image_example_gen', 'models.measurements', *_DECODING)
 
 
 def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
@@ -100,7 +104,7 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
   example_gen = ImageExampleGen(
     data=config.data,
     state_dir=_CONTAINER_STATE if kubeflow else str(root / 'state'),
-    code_fingerprint=fingerprint('schemas', 'components.image_example_gen', *_DECODING),
+    code_fingerprint=fingerprint('schemas', *_INGEST),
     # Kubeflow runs no driver of ours: whoever submits says which data it is.
     **(_data_parameters(config) if kubeflow else {}),
   )
@@ -113,7 +117,7 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
     name=config.name,
     data=config.data,
     settings=config.audit,
-    code_fingerprint=fingerprint('components.audit', 'components.image_example_gen', *_DECODING),
+    code_fingerprint=fingerprint('components.audit', *_INGEST),
   )
 
   statistics_gen = StatisticsGen(examples=examples, stats_options=statistics_options())
@@ -232,7 +236,9 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
     examples=examples,
     predictions=predictions,
     config=config.serving_validator,
-    code_fingerprint=fingerprint('serving', 'components.serving_validator'),
+    code_fingerprint=fingerprint(
+      'serving', 'components.serving_validator', 'models.proof', *_DECODING
+    ),
   )
   publisher = Publisher(
     model=model,

@@ -218,6 +218,19 @@ class Record:
     """Returns whether a run published that version."""
     return self._pushed_as(version) is not None
 
+  def published_at(self, version: str) -> datetime.datetime | None:
+    """Returns when the step ended that published a version; None where no run did."""
+    pushed = self._pushed_as(version)
+    if pushed is None:
+      return None
+    step = self._writers[pushed.id]
+    return step.started + datetime.timedelta(seconds=step.seconds)
+
+  def published_weights(self, version: str) -> str:
+    """Returns the hash of the weights that were published as a version; empty if unknown."""
+    pushed = self._pushed_as(version)
+    return str(pushed.properties.get('weights_sha256') or '') if pushed else ''
+
   def steps(self, run_id: str) -> list[Step]:
     """Returns the executions of a run, in the order in which they began."""
     return [step for _, step in sorted(self._steps.items()) if step.run_id == run_id]
@@ -294,7 +307,7 @@ class Record:
       version,
       tuple(steps[key] for key in sorted(steps)),
       rows,
-      _figures(self.summary(run_id) or self._judged(steps.values())),
+      figures(self.summary(run_id) or self._judged(steps.values())),
       self.notes(run_id),
     )
 
@@ -446,7 +459,7 @@ def state(steps: Iterable[Step]) -> str:
   return 'cached' if states == {'CACHED'} else 'complete'
 
 
-def _figures(summary: Mapping[str, Any]) -> dict[str, str]:
+def figures(summary: Mapping[str, Any]) -> dict[str, str]:
   """Returns the accuracies of a summary, each with n and interval."""
   found = {
     'accuracy on test': summary.get('accuracy'),

@@ -458,6 +458,20 @@ class ServingValidatorConfig(Node):
   )
 
 
+class FormatsConfig(Node):
+  """What `sightline model export` asks of a model in another format."""
+
+  max_difference: Positive = Field(
+    1e-4, description='largest difference of a probability from the export; other kernels round'
+  )
+  calibration_images: Annotated[int, Field(ge=1)] = Field(
+    300, description='of train, at most, that 8-bit numbers are scaled by'
+  )
+  max_int8_loss: Fraction = Field(
+    0.01, description='of accuracy on test, by 8-bit numbers, that is still accepted'
+  )
+
+
 class AnalysisConfig(Node):
   """What is found out about a model after its evaluation; it gates nothing."""
 
@@ -489,6 +503,42 @@ class PublishConfig(Node):
     None, description='base folder of TensorFlow Serving; by default <run root>/serving'
   )
   model_name: Name | None = Field(None, description='by default the name of the experiment')
+
+
+class RequestLogConfig(Node):
+  """What is kept of served requests, for monitoring and for the replay of a candidate."""
+
+  rate: Fraction = Field(
+    0.0, description='share of the requests that is logged, drawn by their ids; 0: none'
+  )
+  images: bool = Field(
+    False,
+    description='true: the images are kept as well, and can be replayed; ask who is shown in them; '
+    'false: their hashes and measurements alone',
+  )
+  directory: pathlib.Path | None = Field(None, description='by default <run root>/requests')
+  file_mb: Positive = Field(64.0, description='a file is complete at this size')
+  minutes: Positive = Field(5.0, description='or after this time')
+  total_mb: Positive = Field(1024.0, description='of all files; the oldest are deleted first')
+  days: Positive = Field(30.0, description='a file is deleted after this time')
+  queue: Annotated[int, Field(ge=1)] = Field(
+    64, description='requests that wait to be written; beyond it they are dropped and counted'
+  )
+
+  @pydantic.model_validator(mode='after')
+  def _room_for_two_files(self) -> 'RequestLogConfig':
+    if 2 * self.file_mb > self.total_mb:
+      raise ValueError(
+        f'total_mb: expected room for two files of file_mb, {2 * self.file_mb:g}. '
+        f'Received: {self.total_mb:g}'
+      )
+    return self
+
+
+class ServeConfig(Node):
+  """How `sightline serve CONFIG` serves."""
+
+  request_log: RequestLogConfig = RequestLogConfig()
 
 
 class RunConfig(Node):
@@ -546,8 +596,10 @@ class Config(Node):
   floors: FloorsConfig = FloorsConfig()
   evaluate: EvaluateConfig = EvaluateConfig()
   serving_validator: ServingValidatorConfig = ServingValidatorConfig()
+  formats: FormatsConfig = FormatsConfig()
   analysis: AnalysisConfig = AnalysisConfig()
   publish: PublishConfig = PublishConfig()
+  serve: ServeConfig = ServeConfig()
   run: RunConfig = RunConfig()
   kubeflow: KubeflowConfig = KubeflowConfig()
 

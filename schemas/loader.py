@@ -22,6 +22,7 @@ _PATHS = (
   ('data', 'schema'),
   ('data', 'lock'),
   ('publish', 'directory'),
+  ('serve', 'request_log', 'directory'),
   ('run', 'root'),
 )
 # How model.weights ends where it names a file without a folder.
@@ -120,8 +121,13 @@ def with_values(config: Config, values: Mapping[str, Any], source: str) -> Confi
 def _with_defaults(config: Config) -> Config:
   assert config.run.root is not None  # build_config set it
   directory = config.publish.directory or config.run.root / 'serving'
+  requests = config.serve.request_log.directory or config.run.root / 'requests'
+  request_log = config.serve.request_log.model_copy(update={'directory': requests})
   return config.model_copy(
-    update={'publish': config.publish.model_copy(update={'directory': directory})}
+    update={
+      'publish': config.publish.model_copy(update={'directory': directory}),
+      'serve': config.serve.model_copy(update={'request_log': request_log}),
+    }
   )
 
 
@@ -144,25 +150,27 @@ def _apply_override(tree: dict, override: str) -> None:
 
 def _absolute_paths(tree: dict, base: pathlib.Path) -> None:
   _absolute_weights(tree, base)
-  for section, key in _PATHS:
-    branch = tree.get(section)
+  for *sections, key in _PATHS:
+    branch: Any = tree
+    for name in sections:
+      branch = branch.get(name) if isinstance(branch, dict) else None
     if not isinstance(branch, dict) or not isinstance(branch.get(key), str | pathlib.Path):
       continue
     value = branch[key]
     text = str(value)
     if '://' in text:
-      if not text.startswith(_REMOTE) or key != 'root' or section != 'run':
+      if not text.startswith(_REMOTE) or sections != ['run']:
         raise ConfigError(
-          f'{section}.{key}: expected a local or shared POSIX path'
-          f'{" or gs://" if (section, key) == ("run", "root") else ""}. Received: {text}. '
+          f'{".".join([*sections, key])}: expected a local or shared POSIX path'
+          f'{" or gs://" if sections == ["run"] else ""}. Received: {text}. '
           'TensorFlow has no file system for other schemes; mount the bucket and name its path.'
         )
       raise ConfigError(
-        f'{section}.{key}: expected a local path for a run on this machine. Received: {text}. '
+        f'run.root: expected a local path for a run on this machine. Received: {text}. '
         'Compile for Kubeflow to run on gs://: sightline compile CONFIG --pipeline-root gs://...'
       )
     branch[key] = _absolute(text, base)
-    if (section, key) == ('run', 'root') and _PATTERN & set(branch[key]):
+    if sections == ['run'] and _PATTERN & set(branch[key]):
       raise ConfigError(
         f'run.root: expected a path without any of {" ".join(sorted(_PATTERN))}. '
         f'Received: {branch[key]}. Beam takes them for a pattern and does not find what it '

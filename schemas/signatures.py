@@ -27,5 +27,8 @@ OUTPUTS = (
   FOREIGN,
 )
 
-# In assets.extra of the export: run id, config, labels, weights_sha256.
+EXTRA_FOLDER = 'assets.extra'
+# In that folder of the export: run id, config, labels, weights_sha256.
 IDENTITY_FILE = 'sightline.json'
+# TensorFlow Serving's name of the requests that it replays before a version answers.
+WARM_UP_FILE = 'tf_serving_warmup_requests'

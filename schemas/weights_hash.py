@@ -42,7 +42,7 @@ def read_identity(export: pathlib.Path) -> dict:
   Raises:
     ExportError: if the file is missing or is not JSON.
   """
-  path = pathlib.Path(export, 'assets.extra', signatures.IDENTITY_FILE)
+  path = pathlib.Path(export, signatures.EXTRA_FOLDER, signatures.IDENTITY_FILE)
   try:
     return json.loads(path.read_text(encoding='utf-8'))
   except (OSError, ValueError) as error:

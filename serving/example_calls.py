@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import classification_pb2, input_pb2, regression_pb2
 
-from serving.status_error import FAILED_PRECONDITION, INVALID_ARGUMENT, StatusError
+from serving.status_error import INVALID_ARGUMENT, StatusError
 
 INPUTS = 'inputs'
 _CLASSES, _SCORES, _OUTPUTS = 'classes', 'scores', 'outputs'
@@ -51,13 +51,13 @@ def _merged(context: tf.train.Example, example: tf.train.Example) -> bytes:
 def _check_examples_input(name: str, signature: meta_graph_pb2.SignatureDef, kind: str) -> None:
   if list(signature.inputs) != [INPUTS]:
     raise StatusError(
-      FAILED_PRECONDITION,
+      INVALID_ARGUMENT,
       f'Expected {kind} signature {name} to have exactly one input, "{INPUTS}". '
       f'Received: {", ".join(sorted(signature.inputs))}.',
     )
   if signature.inputs[INPUTS].dtype != tf.string.as_datatype_enum:
     raise StatusError(
-      FAILED_PRECONDITION, f'Expected {kind} signature {name} to take strings in "{INPUTS}".'
+      INVALID_ARGUMENT, f'Expected {kind} signature {name} to take strings in "{INPUTS}".'
     )
 
 
@@ -65,13 +65,14 @@ def check_classify(name: str, signature: meta_graph_pb2.SignatureDef) -> list[st
   """Returns the outputs of a classifier that there are: classes, scores or both.
 
   Raises:
-    StatusError: FAILED_PRECONDITION: the signature is no classifier.
+    StatusError: INVALID_ARGUMENT: the signature is no classifier.
   """
   _check_examples_input(name, signature, 'Classification')
   wanted = [key for key in (_CLASSES, _SCORES) if key in signature.outputs]
-  if not wanted or len(wanted) != len(signature.outputs):
+  # One output more than these may be there; it is passed over.
+  if not wanted or len(signature.outputs) > 2:
     raise StatusError(
-      FAILED_PRECONDITION,
+      INVALID_ARGUMENT,
       f'Expected classification signature {name} to have the outputs "{_CLASSES}", "{_SCORES}" '
       f'or both. Received: {", ".join(sorted(signature.outputs))}.',
     )
@@ -82,12 +83,12 @@ def check_regress(name: str, signature: meta_graph_pb2.SignatureDef) -> list[str
   """Returns the output of a regressor.
 
   Raises:
-    StatusError: FAILED_PRECONDITION: the signature is no regressor.
+    StatusError: INVALID_ARGUMENT: the signature is no regressor.
   """
   _check_examples_input(name, signature, 'Regression')
   if list(signature.outputs) != [_OUTPUTS]:
     raise StatusError(
-      FAILED_PRECONDITION,
+      INVALID_ARGUMENT,
       f'Expected regression signature {name} to have exactly one output, "{_OUTPUTS}". '
       f'Received: {", ".join(sorted(signature.outputs))}.',
     )

@@ -39,6 +39,21 @@ _FOREVER_SECONDS = 1e6
 # A few bytes can ask for a tensor of any shape with one value repeated.
 _LARGEST_TENSOR_BYTES = 256 << 20
 
+# Where a TensorProto keeps values of a type; others go into its raw bytes.
+_FIELDS = {
+  'float32': 'float_val',
+  'float64': 'double_val',
+  'int8': 'int_val',
+  'int16': 'int_val',
+  'int32': 'int_val',
+  'int64': 'int64_val',
+  'uint8': 'int_val',
+  'uint16': 'int_val',
+  'uint32': 'uint32_val',
+  'uint64': 'uint64_val',
+  'bool': 'bool_val',
+}
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -58,7 +73,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
       response = predict_pb2.PredictResponse()
       fill_spec(response.model_spec, answer)
       for name, array in answer.outputs.items():
-        response.outputs[name].CopyFrom(tf.make_tensor_proto(array))
+        _write(response.outputs[name], array)
       done(answer)
     return response
 
@@ -104,7 +119,6 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
       definitions = get_model_metadata_pb2.SignatureDefMap()
       for name, signature in signatures.items():
         definitions.signature_def[name].CopyFrom(signature)
-        definitions.signature_def[name].ClearField('defaults')
       response.metadata[_SIGNATURE_DEF].Pack(definitions)
     return response
 
@@ -214,6 +228,20 @@ def _read(request: predict_pb2.PredictRequest, signature) -> dict[str, np.ndarra
       raise StatusError(INVALID_ARGUMENT, f'tensor parsing error: {name}: {error}') from error
   check_inputs(inputs, signature)
   return inputs
+
+
+def _write(proto, array: np.ndarray) -> None:
+  """Fills a TensorProto as TensorFlow Serving does: clients read float_val and its like."""
+  field = _FIELDS.get(array.dtype.name)
+  if field is None:
+    proto.CopyFrom(tf.make_tensor_proto(array))
+    return
+  proto.dtype = tf.dtypes.as_dtype(array.dtype).as_datatype_enum
+  # A scalar has a shape too, one without dimensions.
+  proto.tensor_shape.SetInParent()
+  for size in array.shape:
+    proto.tensor_shape.dim.add(size=size)
+  getattr(proto, field).extend(array.ravel().tolist())
 
 
 def _check_size(name: str, proto) -> None:

@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 from tensorflow.core.protobuf import meta_graph_pb2
@@ -35,11 +34,21 @@ from serving.metrics import (
   RUNTIME_LATENCY,
   Metrics,
 )
+from serving.request_log import RequestLog
 from serving.served_models import Lent, ServedModels, Spec
-from serving.signature_checks import CLASSIFY, check_filter, check_tasks, signature_of
+from serving.signature_checks import (
+  CLASSIFY,
+  UnknownSignatureError,
+  check_filter,
+  check_tasks,
+  signature_of,
+)
 from serving.status_error import INVALID_ARGUMENT, StatusError
 
 ReadInputs = Callable[[meta_graph_pb2.SignatureDef], Mapping[str, np.ndarray]]
+
+# As upstream names the session's.
+_RUNTIME = 'TF1'
 
 _LOG = logging.getLogger(__name__)
 
@@ -53,7 +62,7 @@ class Inference:
     batcher: puts requests together; without one each runs alone.
     metrics: that count and time.
     fallback: what answers when a model cannot.
-    log: offer(request_id, build) is told of each answer, and returns at once.
+    log: keeps a sample of what was asked and answered.
   """
 
   def __init__(
@@ -63,7 +72,7 @@ class Inference:
     batcher: Batcher | None = None,
     metrics: Metrics | None = None,
     fallback: fallbacks.Fallback = fallbacks.Fallback(),
-    log: Callable[[str, Callable[[], prediction_log_pb2.PredictionLog]], Any] | None = None,
+    log: RequestLog | None = None,
   ):
     self.models = models
     self.limits = limits or door.Limits()
@@ -146,7 +155,7 @@ class Inference:
 
   def _offer(self, call: Call, build: Callable[[], prediction_log_pb2.PredictionLog]) -> None:
     if self._log is not None:
-      self._log(call.request_id, build)
+      self._log.offer(call.request_id, build)
 
   def classify(
     self, call: Call, given: input_pb2.Input
@@ -154,7 +163,8 @@ class Inference:
     """Classifies tf.Examples by a signature of string `inputs` to `classes`, `scores` or both.
 
     Raises:
-      StatusError: as predict; also for a signature that is no classifier, or no examples.
+      StatusError: as predict, but INVALID_ARGUMENT for an unknown signature; also for a
+        signature that is no classifier, or no examples.
       tf.errors.OpError: the graph refused them.
     """
     answer, size = self._by_examples(call, given, 'Classify', example_calls.check_classify)
@@ -168,7 +178,7 @@ class Inference:
     """Regresses tf.Examples by a signature of string `inputs` to float `outputs`.
 
     Raises:
-      StatusError: as predict; also for a signature that is no regressor, or no examples.
+      StatusError: as classify; also for a signature that is no regressor.
       tf.errors.OpError: the graph refused them.
     """
     answer, size = self._by_examples(call, given, 'Regress', example_calls.check_regress)
@@ -224,7 +234,13 @@ class Inference:
   ) -> tuple[Answer, int]:
     with self.models.use(call.spec) as lent:
       name = call.signature_name or signatures.SERVING_DEFAULT
-      signature = signature_of(lent.servable, name)
+      try:
+        signature = signature_of(lent.servable, name)
+      except UnknownSignatureError as error:
+        # Another code than Predict's, as upstream.
+        raise StatusError(
+          INVALID_ARGUMENT, f'No signature was found with the name: {name}'
+        ) from error
       wanted = check(name, signature)
       records = example_calls.records(given)
       inputs = {example_calls.INPUTS: records}
@@ -245,7 +261,7 @@ class Inference:
       outputs = lent.servable.run(name, admitted)
     else:
       outputs = self._batcher.run(lent.servable, name, admitted, call.deadline)
-    labels = (lent.name, api, str(lent.version), name)
+    labels = (lent.name, api, _RUNTIME, str(lent.version), name)
     self.metrics.observe(RUNTIME_LATENCY, (time.perf_counter() - begin) * 1e6, *labels)
     self._count(outputs, (lent.name, str(lent.version), name))
     return outputs

@@ -62,7 +62,7 @@ _HISTOGRAMS: dict[str, tuple[str, tuple[str, ...], tuple[float, ...]]] = {
   ),
   RUNTIME_LATENCY: (
     'Distribution of wall time (in microseconds) for calls of a model, with the wait for a batch.',
-    ('model_name', 'API', 'version', 'signature_name'),
+    ('model_name', 'API', 'runtime', 'version', 'signature_name'),
     _LATENCY_BOUNDS,
   ),
   BATCH_SIZE: ('Rows in one call of a model.', (), _ROW_BOUNDS),

@@ -96,7 +96,7 @@ def _check_model(model: model_server_config_pb2.ModelConfig) -> None:
       f'Expected model {model.name} to have an absolute path or URI; '
       f'got base_path()={model.base_path}'
     )
-  if model.model_platform not in ('', PLATFORM):
+  if model.model_platform != PLATFORM:
     raise ServingError(
       f'model {model.name}: expected model_platform: "{PLATFORM}". '
       f'Received: "{model.model_platform}".'

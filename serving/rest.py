@@ -24,7 +24,13 @@ from serving.inference import Inference
 from serving.servable import numpy_dtype
 from serving.served_models import Spec
 from serving.signature_checks import UnknownSignatureError
-from serving.status_error import INTERNAL, INVALID_ARGUMENT, NOT_FOUND, StatusError
+from serving.status_error import (
+  INTERNAL,
+  INVALID_ARGUMENT,
+  NOT_FOUND,
+  UNIMPLEMENTED,
+  StatusError,
+)
 from serving.versions import VersionStatus
 
 # On the undecoded path, as upstream; name and label are decoded afterwards.
@@ -146,7 +152,7 @@ class _Endpoint:
       metrics.REQUEST_LATENCY,
       (time.perf_counter() - asked.begin) * 1e6,
       name,
-      asked.verb.capitalize(),
+      asked.verb,
       metrics.REST,
       *labels,
     )
@@ -166,8 +172,6 @@ class _Endpoint:
     written = json_format.MessageToDict(
       definitions, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
-    for signature in written['signature_def'].values():
-      signature.pop('defaults', None)
     return JSONResponse(
       {
         'model_spec': {'name': lent.name, 'signature_name': '', 'version': str(lent.version)},
@@ -189,12 +193,19 @@ class _Asked:
 
 
 def _predict(inference: Inference, asked: _Asked, body: bytes) -> tuple[Answer, dict]:
-  parsed = tensor_json.parse_body(body)
+  parsed = tensor_json.parse_object(body)
+  row = tensor_json.ROW in parsed
 
+  # Called once the model and the signature are found: what is unknown is told first.
   def read(signature):
-    return tensor_json.read_inputs(
-      parsed, {key: numpy_dtype(info) for key, info in signature.inputs.items()}
-    )
+    dtypes = {key: numpy_dtype(info) for key, info in signature.inputs.items()}
+    for dtype in dtypes.values():
+      if dtype.name not in tensor_json.TYPES:
+        raise StatusError(
+          INVALID_ARGUMENT if row else UNIMPLEMENTED,
+          f'Conversion of JSON Value to type: {dtype.name}',
+        )
+    return tensor_json.read_inputs(parsed, dtypes)
 
   try:
     answer = inference.predict(asked.call(parsed.get(tensor_json.SIGNATURE_NAME, '')), read)
@@ -203,7 +214,7 @@ def _predict(inference: Inference, asked: _Asked, body: bytes) -> tuple[Answer, 
       INVALID_ARGUMENT,
       f'Serving signature name: "{error.signature_name}" not found in signature def',
     ) from error
-  return answer, tensor_json.write_outputs(answer.outputs, row=tensor_json.ROW in parsed)
+  return answer, tensor_json.write_outputs(answer.outputs, row=row)
 
 
 def _classify(inference: Inference, asked: _Asked, body: bytes) -> tuple[Answer, dict]:

@@ -102,7 +102,13 @@ class Servable:
       np.asarray(inputs[key], numpy_dtype(signature.inputs[key]))
       for key in sorted(signature.inputs)
     ]
-    outputs = self._calls[signature_name](*arrays)
+    try:
+      outputs = self._calls[signature_name](*arrays)
+    except UnicodeDecodeError as error:
+      # A refusal that quotes its input, such as the name of a feature in a broken tf.Example:
+      # TensorFlow cannot tell Python of it.
+      told = error.object.decode(errors='replace')
+      raise tf.errors.InvalidArgumentError(None, None, told) from error
     return dict(zip(sorted(signature.outputs), outputs, strict=True))
 
   def close(self) -> None:

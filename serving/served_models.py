@@ -162,6 +162,8 @@ class ServedModels:
         no such label.
     """
     versions = self._models.get(spec.name)
+    if versions is None and spec.label is not None:
+      raise StatusError(INVALID_ARGUMENT, f'Unrecognized servable version label: {spec.label}')
     if versions is None:
       raise StatusError(NOT_FOUND, f'Servable not found for request: {spec}')
     spec = self._with_version(spec, versions)
@@ -193,8 +195,8 @@ class ServedModels:
       found = [row for row in versions.status() if wanted in (None, row.version)]
       if found:
         return found
-    suffix = '' if spec.version is None else f' with version {spec.version}'
-    raise StatusError(NOT_FOUND, f'Could not find any versions of model {spec.name}{suffix}')
+    which = 'any versions' if spec.version is None else f'version {spec.version}'
+    raise StatusError(NOT_FOUND, f'Could not find {which} of model {spec.name}')
 
   @property
   def closed(self) -> int:

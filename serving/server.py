@@ -23,6 +23,7 @@ from serving.batching import Batcher
 from serving.fallback import Fallback
 from serving.grpc_server import GrpcServer
 from serving.inference import Inference
+from serving.request_log import RequestLog
 from serving.servable import Servable
 from serving.served_models import ServedModels
 from serving.tls import Tls
@@ -54,6 +55,7 @@ class Settings:
     timeout_seconds: of a request of REST that waits for its turn.
     tls: keys and certificates for both ports; None for plain text.
     fallback: what answers when a model cannot.
+    log: keeps a sample of the requests; whoever opened it closes it.
     load: makes a Servable of a version's folder.
   """
 
@@ -68,6 +70,7 @@ class Settings:
   timeout_seconds: float = 30.0
   tls: Tls | None = None
   fallback: Fallback = Fallback()
+  log: RequestLog | None = None
   load: Callable[[pathlib.Path], Servable] = Servable
 
 
@@ -123,8 +126,17 @@ class EmbeddedServer:
         metrics.QUEUE_DEPTH, lambda: batcher.depth, 'Requests that wait for a batch.'
       )
     self._inference = Inference(
-      self.models, settings.limits, batcher, self.metrics, settings.fallback
+      self.models, settings.limits, batcher, self.metrics, settings.fallback, settings.log
     )
+    if (log := settings.log) is not None:
+      self.metrics.gauge(
+        metrics.LOG_WRITTEN_COUNT, lambda: log.counts.written, 'Requests in the request log.'
+      )
+      self.metrics.gauge(
+        metrics.LOG_DROPPED_COUNT,
+        lambda: log.counts.dropped + log.counts.failed,
+        'Requests drawn for the request log that are not in it.',
+      )
     self._stop = threading.Event()
     self._draining = threading.Event()
     self._threads: list[threading.Thread] = []

@@ -7,6 +7,7 @@ silent, json_tensor.cc.
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,13 @@ SIGNATURE_NAME = 'signature_name'
 _B64 = 'b64'
 # Outputs of such a name come back in base64, and so does what is no text.
 _BYTES_SUFFIX = '_bytes'
+# NumPy's names of what TensorFlow Serving reads from JSON and writes to it.
+TYPES = frozenset(
+  ('float32', 'float64', 'int8', 'int16', 'int32', 'int64', 'uint8', 'uint32', 'uint64')
+) | {'bool', 'object'}
+
+# As an escape; two of them may be a whole character.
+_SURROGATE = re.compile(rb'\\u[dD][89a-fA-F]')
 
 
 class FormatError(ServingError):
@@ -34,8 +42,13 @@ def parse_object(body: bytes) -> dict:
   Raises:
     FormatError: the body is no JSON object, or its signature_name no string.
   """
+  if not body:
+    raise FormatError('JSON Parse error: The document is empty')
   try:
-    parsed = json.loads(body)
+    # Decoded here: given bytes, json lets half a surrogate pair pass, which is no text.
+    parsed = json.loads(body.decode())
+    if _SURROGATE.search(body):
+      json.dumps(parsed, ensure_ascii=False).encode()
   except (ValueError, RecursionError) as error:
     raise FormatError(f'JSON Parse error: {error}') from error
   if not isinstance(parsed, dict):
@@ -45,32 +58,22 @@ def parse_object(body: bytes) -> dict:
   return parsed
 
 
-def parse_body(body: bytes) -> dict:
-  """Returns the JSON object of a predict request.
+def read_inputs(parsed: Mapping[str, Any], dtypes: Mapping[str, np.dtype]) -> dict[str, np.ndarray]:
+  """Builds the arrays of a predict request.
+
+  Args:
+    parsed: of parse_object.
+    dtypes: of each input of the signature; object for strings.
 
   Raises:
-    FormatError: as parse_object; also if it has not exactly one of `instances` and
-      `inputs`.
+    FormatError: there is not exactly one of `instances` and `inputs`, a key is missing,
+      a value has another type, or rows differ in shape.
   """
-  parsed = parse_object(body)
   if (ROW in parsed) == (COLUMN in parsed):
     raise FormatError(
       f"Expected exactly one of the keys '{ROW}' and '{COLUMN}'. "
       f'Received: {", ".join(sorted(parsed)) or "none"}.'
     )
-  return parsed
-
-
-def read_inputs(parsed: Mapping[str, Any], dtypes: Mapping[str, np.dtype]) -> dict[str, np.ndarray]:
-  """Builds the arrays of a request.
-
-  Args:
-    parsed: of parse_body.
-    dtypes: of each input of the signature; object for strings.
-
-  Raises:
-    FormatError: a key is missing, a value has another type, or rows differ in shape.
-  """
   columns: Mapping[str, Any]
   if ROW in parsed:
     columns = _columns_of_rows(parsed[ROW], dtypes)
@@ -83,7 +86,8 @@ def write_outputs(outputs: Mapping[str, np.ndarray], row: bool) -> dict:
   """Builds the answer: `predictions`, one value a row, or `outputs`, one value an output.
 
   Raises:
-    FormatError: row form was asked for and the outputs differ in batch size.
+    FormatError: row form was asked for and the outputs differ in batch size, or one is
+      of a type that JSON cannot hold.
   """
   values = {name: _plain(name, array) for name, array in outputs.items()}
   if not row:
@@ -211,6 +215,8 @@ def _plain(name: str, array: np.ndarray) -> Any:
   if array.dtype == np.float32:
     # By way of its shortest decimal: 0.1 and not 0.10000000149011612.
     return array.astype('U').astype(np.float64).tolist()
+  if array.dtype.name not in TYPES:
+    raise FormatError(f'Failed to write JSON value for tensor type: {array.dtype.name}')
   return array.tolist()
 
 

@@ -17,7 +17,7 @@ from schemas.errors import ExportError
 from serving import example_calls
 from serving.servable import Servable
 
-FILE = 'assets.extra/tf_serving_warmup_requests'
+FILE = f'{signatures.EXTRA_FOLDER}/{signatures.WARM_UP_FILE}'
 MOST = 1000
 
 Request = tuple[str, Mapping[str, np.ndarray]]
@@ -30,7 +30,7 @@ def replay(servable: Servable) -> int:
     How many there were.
 
   Raises:
-    ExportError: the file cannot be read, or holds more than 1,000 records.
+    ExportError: the file cannot be read, or holds more than 1,000 records or other ones.
     ServingError, tf.errors.OpError: the model does not answer one of them.
   """
   path = servable.path / FILE
@@ -70,6 +70,8 @@ def _requests(log: prediction_log_pb2.PredictionLog) -> Iterator[Request]:
     records = example_calls.records(request.input)
     for task in request.tasks:
       yield _name(task.model_spec), {example_calls.INPUTS: records}
+  else:
+    raise ExportError(f'Unsupported log_type for warmup: {kind}')
 
 
 def _name(model_spec) -> str:

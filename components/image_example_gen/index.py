@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from components.image_example_gen import decisions, quarantine, split
 from components.image_example_gen.descriptions import Descriptions
 from components.image_example_gen.inspection import Inspected
-from components.image_example_gen.measurements import Measurements
 from components.image_example_gen.quarantine import Finding
 from components.image_example_gen.records import Accepted
 from components.image_example_gen.rows import Row
+from models.measurements import Measurements
 from schemas import features
 
 # Of an image: `fixed` is the split that the manifest or the lock has given it,

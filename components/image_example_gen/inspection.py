@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from components.image_example_gen import measurements, perceptual, quarantine
+from components.image_example_gen import perceptual, quarantine
 from components.image_example_gen.location import FileError
 from components.image_example_gen.manifest import Manifest
 from components.image_example_gen.rows import Row
-from models import decoder, image_file
+from models import decoder, image_file, measurements
 
 # Far above any photo; a protocol buffer ends at 2 GiB.
 MAX_BYTES = 1 << 28

@@ -19,11 +19,11 @@ from components.image_example_gen import inspection, parallel, records
 from components.image_example_gen.inspection import Inspected
 from components.image_example_gen.location import FileError
 from components.image_example_gen.manifest import Manifest
-from components.image_example_gen.measurements import Measurements
 from components.image_example_gen.perceptual import Description
 from components.image_example_gen.records import Accepted
 from components.image_example_gen.rows import Row
 from models import image_file
+from models.measurements import Measurements
 
 # Rows a group: some thousand bytes of rows, and enough work for all cores.
 ROW_GROUP = 256

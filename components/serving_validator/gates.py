@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from components.serving_validator.gate import Gate
-from components.serving_validator.probe_process import Crashed, Measured
+from components.serving_validator.probe_process import Crashed, Measured, Replayed
 from schemas.config import ServingValidatorConfig
 
 REPORT = 'gates.json'
@@ -23,6 +23,8 @@ _NEXT_STEPS = {
   'signatures_difference': 'Let serving_default and serving_examples share one function.',
   'labels': 'The names of the classes stand in another order than they were evaluated in: export '
   "with the labels of Transform's vocabulary.",
+  'proof': 'The export does not answer as the process that trained it: look for swapped channels, '
+  'another scale or resize, EXIF that is not read, and a decoder that was changed.',
   'p95_ms': 'Take a smaller backbone or image size, free the machine, or raise '
   'serving_validator.p95_ms.',
   'disk_mb': 'Take a smaller backbone, or raise serving_validator.disk_mb.',
@@ -78,6 +80,7 @@ def judge(
       'of a probability',
     ),
     _limit('labels', *_other_labels(measured, evaluated, names, config.max_difference)),
+    _limit('proof', *_proof(measured.replayed, config.max_difference)),
     _limit('p95_ms', p95, config.p95_ms, 'ms'),
     disk,
     _limit('rss_mb', measured.rss_mb, config.rss_mb, 'MB'),
@@ -91,6 +94,7 @@ def judge(
       'load_ms': measured.load_ms,
       'warm_calls': len(measured.warm_ms),
       'images_compared': len(measured.ids),
+      'proof_images': len({one.name for one in measured.replayed.judged}),
     },
   )
 
@@ -171,6 +175,23 @@ def _other_labels(
         f'Image {image_id} is called {wrong[0]!r}; evaluated as {" or ".join(sorted(right))}.'
       )
   return (others if known else None), 0, 'images', example
+
+
+def _proof(replayed: Replayed, max_difference: float) -> tuple[float | None, float, str, str]:
+  """Returns the largest difference on the images that the export carries; for _limit."""
+  unit = 'of a probability'
+  # The two sides are computed in another order, which the network's precision bounds.
+  limit = max(max_difference, replayed.limit)
+  if replayed.problem:
+    return None, limit, unit, replayed.problem
+  wrong = [one for one in replayed.judged if not one.ok]
+  if wrong:
+    return None, limit, unit, f'{len(wrong)} images: {wrong[0].name} is {wrong[0].said}'
+  worst = max(
+    (one for one in replayed.judged if one.difference is not None),
+    key=lambda one: one.difference or 0.0,
+  )
+  return worst.difference, limit, unit, f'Largest on {worst.name}.'
 
 
 def _largest(first: np.ndarray, second: np.ndarray) -> float | None:

@@ -8,8 +8,10 @@ process holds what a server holds and little more: no TFX, no Keras, one batch o
 images.
 """
 
+import dataclasses
 import itertools
 import json
+import math
 import pathlib
 import resource
 import sys
@@ -19,8 +21,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
+from models import image_file, proof
 from schemas import features, signatures
-from schemas.errors import ServingError
+from schemas.errors import ExportError, ServingError
 from serving.servable import Servable
 
 ANSWER, ANSWERS = 'answer.json', 'answers.npz'
@@ -49,6 +52,8 @@ def main(request_file: str, answer_folder: str) -> None:
     servable, itertools.islice(_records(request['records']), request['images'])
   )
   answer['rss_mb'] = peak_memory_mb()
+  # Behind the measurements: it is more than a server does.
+  answer['proof'] = replay(servable)
   folder = pathlib.Path(answer_folder)
   np.savez(folder / ANSWERS, ids=ids, by_bytes=by_bytes, by_records=by_records, labels=labels)
   (folder / ANSWER).write_text(json.dumps(answer), encoding='utf-8')
@@ -170,6 +175,45 @@ def _answer_images(
 
   labels = [_labels(outputs) for outputs in (by_bytes, by_records)]
   return np.array(ids), stack(by_bytes), stack(by_records), np.stack(labels, axis=1)
+
+
+def replay(servable: Servable) -> dict:
+  """Asks about the images that the export carries, as they are and as the door makes them.
+
+  What a client of TensorFlow Serving sends comes as it is; the embedded server prepares
+  each first, which gives an answer about some that the graph alone refuses.
+
+  Returns:
+    `judged`, models.proof.Judged as dicts by a limit of none, and `limit` of the proof; or
+    `problem`, a text.
+  """
+  try:
+    carried = proof.read(servable.path)
+  except ExportError as error:
+    return {'problem': str(error)}
+  if carried.weights_sha256 != servable.weights_sha256:
+    return {
+      'problem': f'the proof is of weights {carried.weights_sha256[:12]}, the export holds '
+      f'{servable.weights_sha256[:12]}.'
+    }
+  judged = []
+  for golden in carried.goldens:
+    judged.append(proof.judge(golden, _asked(servable, golden.image.encoded), math.inf))
+    try:
+      prepared = image_file.prepare(golden.image.encoded).encoded
+    except image_file.ImageFileError:
+      continue
+    if prepared != golden.image.encoded:
+      judged.append(proof.judge(golden, _asked(servable, prepared), math.inf))
+  return {'judged': [dataclasses.asdict(one) for one in judged], 'limit': carried.limit}
+
+
+def _asked(servable: Servable, image: bytes) -> np.ndarray | str:
+  try:
+    outputs = servable.run(signatures.SERVING_DEFAULT, {signatures.IMAGE_BYTES: _strings([image])})
+  except tf.errors.InvalidArgumentError as error:
+    return error.message
+  return outputs[signatures.PROBABILITIES][0]
 
 
 def _labels(outputs: Sequence[dict[str, np.ndarray]]) -> np.ndarray:

@@ -9,12 +9,28 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from models.proof import Judged
 from schemas import module_process
 
 # Of the test split; the first ones in file order. More would only cost time.
 MOST_IMAGES = 1000
 _LONGEST_SECONDS = 1800
 _LAST_LINES = 12
+
+
+@dataclasses.dataclass(frozen=True)
+class Replayed:
+  """What became of the proof that the export carries.
+
+  Attributes:
+    judged: an image each, or two; by no limit.
+    limit: that the proof allows.
+    problem: why there is none; '' where there is one.
+  """
+
+  judged: tuple[Judged, ...]
+  limit: float
+  problem: str = ''
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +47,7 @@ class Measured:
     by_bytes: float32 [N, K], by serving_default.
     by_records: float32 [N, K], by serving_examples.
     labels: string [N, 2], the names that both answered.
+    replayed: the proof of the export.
   """
 
   load_ms: float
@@ -42,6 +59,7 @@ class Measured:
   by_bytes: np.ndarray
   by_records: np.ndarray
   labels: np.ndarray
+  replayed: Replayed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +125,17 @@ def _read(folder: pathlib.Path) -> Measured:
       arrays['by_bytes'],
       arrays['by_records'],
       arrays['labels'],
+      replayed(answer['proof']),
     )
+
+
+def replayed(found: dict) -> Replayed:
+  """Reads what the probe wrote about the proof."""
+  return Replayed(
+    tuple(Judged(**one) for one in found.get('judged', ())),
+    found.get('limit', 0.0),
+    found.get('problem', ''),
+  )
 
 
 def _last_lines(text: bytes) -> str:

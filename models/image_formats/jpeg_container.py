@@ -17,7 +17,10 @@ _MAX_STEPS = 100_000
 _XMP_PREFIXES = (b'http://ns.adobe.com/xap/1.0/\x00', b'http://ns.adobe.com/xmp/extension/\x00')
 _SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
 _APP0, _APP1, _APP14, _APP15 = 0xE0, 0xE1, 0xEE, 0xEF
-_STOP, SEGMENT = 0, 3
+STOP, SEGMENT = 0, 3
+# Frame headers (ITU-T T.81, table B.1): C0 to CF without DHT, JPG and DAC.
+FRAMES = frozenset((*range(0xC0, 0xD0),)) - {0xC4, 0xC8, 0xCC}
+_FRAME_MARKERS = frozenset(bytes((0xFF, marker)) for marker in FRAMES)
 # TEM and RSTn stand alone; every other marker has a length.
 _ALONE = frozenset((0x01, *range(0xD0, 0xD8)))
 _MARKER = re.compile(rb'\xff+([\x01-\xfe])')
@@ -52,16 +55,16 @@ def strip_jpeg(data: bytes) -> Stripped:
 
 
 def orientation_of(data: bytes) -> int:
-  """Returns the orientation that the first EXIF segment before the pixels says.
+  """Returns the orientation that the first EXIF segment before the frame header says.
 
-  Step by step what models/orientation.py does in the graph.
+  Step by step what models/frame_header.py does in the graph.
   """
   position = 2
   for _ in range(MAX_SEGMENTS):
     head = data[position : position + 10].ljust(10, b'\x00')
-    step = step_of(head[1]) if head[0] == 0xFF else _STOP
+    step = step_of(head[1]) if head[0] == 0xFF else STOP
     length = int.from_bytes(head[2:4], 'big')
-    if step == _STOP or (step == SEGMENT and length < 2):
+    if step == STOP or (step == SEGMENT and length < 2) or head[:2] in _FRAME_MARKERS:
       break
     if head[1] == _APP1 and head[4:10] == exif.PREFIX:
       return exif.orientation(data[position + 10 : position + 2 + length])
@@ -72,7 +75,7 @@ def orientation_of(data: bytes) -> int:
 def step_of(marker: int) -> int:
   """Returns how to go on from a marker: 0 not at all, 1 or 2 bytes, or SEGMENT, by its length."""
   if marker in (0x00, _SOI, _EOI, _SOS):
-    return _STOP
+    return STOP
   if marker == 0xFF:
     return 1
   return 2 if marker in _ALONE else SEGMENT

@@ -9,7 +9,6 @@ which both paths share, is compared with Pillow.
 import dataclasses
 import gc
 import io
-import itertools
 import pathlib
 import time
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from models import decoder
+from models import decoder, proof, proof_writing
 from models.decision import Decision
 from models.records import Records, read_records
 from models.training.preflight import Check
@@ -31,8 +30,6 @@ NAME = 'export'
 IMAGES = 32
 # Of a probability, between two orders of the same float32 sums.
 LIMIT = 1e-4
-# The same where layers compute in 8 or 11 bits of mantissa.
-MIXED_LIMIT = 1e-2
 # Two calls are equal to the bit on a CPU. A GPU may sum in another order; dropout and
 # augmentation move answers by far more.
 REPEAT_LIMIT = 1e-6
@@ -125,8 +122,8 @@ def prove(
   pixels = decoder.decode_batch(_strings([one.encoded for one in images]), image).numpy()
   difference = _against_pillow(images, pixels, image)
   logits = np.asarray(model(pixels, training=False), np.float64)
-  expected = _softmax(logits / decision.temperature)
-  limit = _limit(model)
+  expected = proof_writing.softmax(logits / decision.temperature)
+  limit = proof.NARROW_LIMIT if proof_writing.is_narrow(model) else LIMIT
   answered = _ask(folder, images)
   first = answered.by_bytes
   repeated = _close(
@@ -224,17 +221,6 @@ def _read(val: Records, most: int) -> list[_Image]:
       _Image(name, values[features.IMAGE], record, values[features.LABEL].decode(errors='replace'))
     )
   return found
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-  raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-  return raised / raised.sum(axis=1, keepdims=True)
-
-
-def _limit(model: keras.Model) -> float:
-  layers = itertools.chain(model.layers, *(getattr(one, 'layers', ()) for one in model.layers))
-  narrow = any(layer.compute_dtype in ('bfloat16', 'float16') for layer in layers)
-  return MIXED_LIMIT if narrow else LIMIT
 
 
 def _close(

@@ -47,6 +47,14 @@ class Subject:
     return read_identity(self.export)['labels']
 
   @property
+  def train_records(self) -> tuple[str, ...]:
+    """Patterns of the record files of train."""
+    return tuple(
+      str(path.parent.with_name('Split-train') / path.name)
+      for path in map(pathlib.Path, self.test_records)
+    )
+
+  @property
   def limit(self) -> float:
     """The largest difference of a probability that ServingValidator let pass."""
     config = read_identity(self.export).get('config') or {}

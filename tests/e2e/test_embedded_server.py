@@ -17,8 +17,8 @@ from tests.unit.serving import exports
 
 _SERVE = """
 import sys
-from serving.server import serve
-serve(sys.argv[1], 'digits', port=0, poll_seconds=0.1,
+from serving import model_config, server
+server.serve(model_config.single('digits', sys.argv[1]), server.FREE_PORTS,
       on_ready=lambda server: (sys.stdout.write(server.url + '\\n'), sys.stdout.flush()))
 sys.stdout.write('stopped\\n')
 """

@@ -39,14 +39,15 @@ def test_init_run_serve_and_predict(folder):
   (path,) = folder.glob('runs/colours/*/summary.json')
   version = json.loads(path.read_text())['published']['version']
   server = subprocess.Popen(
-    [sys.executable, '-m', 'pipeline', 'serve', 'colours/colours.yaml', '--port', '0'],
+    [sys.executable, '-m', 'pipeline', 'serve', 'colours/colours.yaml', '--port', '0']
+    + ['--grpc-port', '0'],
     cwd=folder,
     stdout=subprocess.PIPE,
     stderr=subprocess.STDOUT,
     text=True,
   )
   try:
-    line = next(line for line in server.stdout if 'Ctrl-C stops it' in line)
+    line = next(line for line in server.stdout if line.startswith('serving colours at '))
     url = line.split(' at ')[1].split('/v1/')[0]
     images = sorted((folder / 'my photos/red').iterdir())[:2]
     asked = sightline('predict', '--model', 'colours', '--url', url, *images, cwd=folder)

@@ -45,7 +45,7 @@ def exported() -> dict[str, set[str]]:
   counted.add(metrics.FALLBACK_COUNT, 'digits', 'previous')
   latency = ('digits', 'Predict', metrics.REST, '7', 'serving_default')
   counted.observe(metrics.REQUEST_LATENCY, 10.0, *latency)
-  counted.observe(metrics.RUNTIME_LATENCY, 10.0, 'digits', 'Predict', '7', 'serving_default')
+  counted.observe(metrics.RUNTIME_LATENCY, 10.0, 'digits', 'Predict', 'TF1', '7', 'serving_default')
   counted.observe(metrics.BATCH_SIZE, 2)
   counted.gauge(metrics.QUEUE_DEPTH, lambda: 0, 'waiting')
   return {

@@ -1,5 +1,6 @@
 """The short lock of the server's image: a part of the long one, and enough to serve."""
 
+import os
 import pathlib
 import re
 import signal
@@ -69,6 +70,8 @@ def alone(locked: set[str], *arguments: str) -> subprocess.Popen:
   return subprocess.Popen(
     [sys.executable, '-c', ALONE, ','.join(sorted(locked)), *arguments],
     cwd=ROOT,
+    # Left by tests of Transform in this process: TensorFlow would look for Keras 2.
+    env={k: v for k, v in os.environ.items() if k != 'TF_USE_LEGACY_KERAS'},
     stdout=subprocess.PIPE,
     stderr=subprocess.STDOUT,
     text=True,

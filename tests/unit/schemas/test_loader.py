@@ -25,6 +25,15 @@ def test_paths_in_the_file_are_relative_to_it_and_defaults_to_the_working_direct
   assert config.data.schema_path == folder / 's.pbtxt'
   assert config.run.root == tmp_path / 'runs/x'
   assert config.publish.directory == tmp_path / 'runs/x/serving'
+  assert config.serve.request_log.directory == tmp_path / 'runs/x/requests'
+
+
+def test_a_path_of_a_deeper_section_is_relative_to_the_file_as_well(tmp_path):
+  path = write(tmp_path, 'name: x\nserve: {request_log: {directory: log}}\n')
+  assert load_config(path).serve.request_log.directory == tmp_path / 'log'
+  path = write(tmp_path, 'name: x\nserve: {request_log: {directory: "gs://log"}}\n')
+  with pytest.raises(ConfigError, match=r'serve\.request_log\.directory: expected a local'):
+    load_config(path)
 
 
 def test_overrides_win_and_their_paths_are_relative_to_the_working_directory(tmp_path):
@@ -38,6 +47,11 @@ def test_overrides_win_and_their_paths_are_relative_to_the_working_directory(tmp
   'text, expected',
   [
     ('name: x\nmodel: {bakbone: b}', 'unknown key model.bakbone. Known: backbone'),
+    (
+      'name: x\nserve: {request_log: {file_mb: 9, total_mb: 17}}',
+      'room for two files of file_mb, 18',
+    ),
+    ('name: x\nserve: {request_log: {rat: 1}}', 'Did you mean rate?'),
     ('name: x\nmodel: {bakbone: b}', 'Did you mean backbone?'),
     ('name: x\ntrain: {batch_size: 0}', 'train.batch_size should be greater than or equal to 1'),
     ('name: x\ntrain: {batch_size: many}', "Received: 'many'"),

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from models import decision, decoder
+from models import decision, decoder, proof_writing
 from schemas import features, signatures
 from schemas.config import ImageConfig
 from schemas.weights_hash import weights_sha256
@@ -116,6 +116,7 @@ def write_image_model(path: pathlib.Path, seed: int = 0, without: str = '') -> p
   (folder / signatures.IDENTITY_FILE).write_text(
     json.dumps({'run_id': f'seed-{seed}', 'labels': LABELS, 'weights_sha256': weights_sha256(path)})
   )
+  proof_writing.write(path, lambda pixels: tf.math.log(model(pixels, training=False)), PLAIN, IMAGE)
   return path
 
 

@@ -25,6 +25,7 @@ class Squares:
       signature.outputs['y'].tensor_shape.dim.add(size=size)
     self.signatures = {'s': signature}
     self.calls: list[list[float]] = []
+    self.seconds = 0.0
     self.free = threading.Event()
     self.free.set()
     self.begun = threading.Semaphore(0)
@@ -32,6 +33,7 @@ class Squares:
   def run(self, name, inputs):
     self.begun.release()
     assert self.free.wait(30)
+    time.sleep(self.seconds)
     x = np.asarray(inputs['x'])
     self.calls.append(x.tolist())
     if (x == -1).any():
@@ -178,6 +180,7 @@ def test_a_signature_without_a_batch_dimension_runs_alone(pool):
 @pytest.mark.parametrize('threads', [1, 2, 3])
 def test_thousands_at_once_get_each_their_own(pool, threads):
   servable = Squares()
+  servable.seconds = 0.001  # Else each is done before the next comes.
   batcher = Batcher(BatchingParameters(max_batch_size=7, num_batch_threads=threads))
 
   def one(n):

@@ -112,6 +112,15 @@ def test_a_tensor_of_few_bytes_and_many_values_is_not_made(channel):
   assert code == grpc.StatusCode.INVALID_ARGUMENT and 'expected at most' in text
 
 
+def test_a_refusal_that_quotes_bytes_which_are_no_text_is_told(channel):
+  made = predict_pb2.PredictRequest()
+  made.model_spec.name, made.model_spec.signature_name = 'digits', 'serving_examples'
+  # The name of a feature is text by its definition; the graph reads it as bytes.
+  image = exports.example(exports.encoded(2), 'id').replace(b'label', b'lab\x94l')
+  made.inputs['examples'].CopyFrom(tf.make_tensor_proto([image], tf.string))
+  assert refused(predict, channel, made)[0] == grpc.StatusCode.INVALID_ARGUMENT
+
+
 def test_status_and_health(channel):
   models = model_service_pb2_grpc.ModelServiceStub(channel)
   asked = get_model_status_pb2.GetModelStatusRequest()

@@ -53,21 +53,22 @@ def test_a_config_that_cannot_be_served_leaves_the_file_as_it_was(tmp_path):
     ('model_config_list { config { base_path: "/x" } }', 'a name'),
     ('model_config_list { config { name: "a" base_path: "x" } }', 'absolute path'),
     (
-      'model_config_list { config { name: "a" base_path: "/x" } '
-      'config { name: "a" base_path: "/y" } }',
+      'model_config_list { config { name: "a" base_path: "/x" model_platform: "tensorflow" } '
+      'config { name: "a" base_path: "/y" model_platform: "tensorflow" } }',
       'Illegal to list model a multiple times',
     ),
+    ('model_config_list { config { name: "a" base_path: "/x" } }', 'model_platform'),
     (
       'model_config_list { config { name: "a" base_path: "/x" model_platform: "torch" } }',
       'model_platform.*torch',
     ),
     (
-      'model_config_list { config { name: "a" base_path: "/x" '
+      'model_config_list { config { name: "a" base_path: "/x" model_platform: "tensorflow" '
       'model_version_policy { specific { } } } }',
       'policy specific',
     ),
     (
-      'model_config_list { config { name: "a" base_path: "/x" '
+      'model_config_list { config { name: "a" base_path: "/x" model_platform: "tensorflow" '
       'version_labels { key: "" value: 1 } } }',
       'a label',
     ),

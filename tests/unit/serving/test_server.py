@@ -139,7 +139,7 @@ def test_the_body_is_capped_with_and_without_its_length(server):
       'GET',
       '/v1/models/digits/versions/8',
       404,
-      'Could not find any versions of model digits with version 8',
+      'Could not find version 8 of model digits',
     ),
     ('GET', '/v1/nonsense', 400, 'Malformed request: GET /v1/nonsense'),
     ('GET', '/v1/models/digits:predict', 400, 'Malformed request'),

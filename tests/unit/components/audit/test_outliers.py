@@ -3,7 +3,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from components.audit import outliers
-from components.image_example_gen import measurements
+from models import measurements
 
 
 def _measured(pixels):

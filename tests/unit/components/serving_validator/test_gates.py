@@ -1,15 +1,27 @@
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 from components.serving_validator import gates
-from components.serving_validator.probe_process import Crashed, Measured
+from components.serving_validator.probe_process import Crashed, Measured, Replayed
+from models.proof import Judged
 from schemas.config import ServingValidatorConfig
 
 NAMES = ['cat', 'dog', 'eel']
 ANSWERS = np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3]], np.float32)
 CONFIG = ServingValidatorConfig(p95_ms=96, disk_mb=2, rss_mb=600, max_difference=1e-5)
+
+
+def replayed(difference=2e-6, problem='', said=''):
+  """Of three images; the second is `said` to be wrong, or differs."""
+  judged = (
+    Judged('a.jpg', 'answered', 1e-6, True),
+    Judged('b.jpg', 'answered', difference, not said, said),
+    Judged('c.jpg', 'refused', None, True, 'refused: no image'),
+  )
+  return Replayed(() if problem else judged, 1e-5, problem)
 
 
 def measured(**changes) -> Measured:
@@ -23,6 +35,7 @@ def measured(**changes) -> Measured:
     by_bytes=ANSWERS,
     by_records=ANSWERS,
     labels=np.array([['cat', 'cat'], ['dog', 'dog']]),
+    replayed=replayed(),
   )
   return Measured(**{**values, **changes})
 
@@ -65,6 +78,9 @@ def test_everything_at_its_limit_passes_and_the_figures_are_right():
     ('labels', {'result': measured(labels=np.array([['dog', 'dog'], ['cat', 'cat']]))}),
     ('labels', {'result': measured(labels=np.array([['cat', 'cat'], ['dog', 'eel']]))}),
     ('labels', {'result': measured(labels=np.array([['cat', 'cat'], ['dog', '']]))}),
+    ('proof', {'result': measured(replayed=replayed(2e-5))}),
+    ('proof', {'result': measured(replayed=replayed(said='refused: not an image'))}),
+    ('proof', {'result': measured(replayed=replayed(problem='no proof.json'))}),
   ],
 )
 def test_each_gate_fails_alone_and_says_what_to_do(gate, changes):
@@ -101,6 +117,16 @@ def test_the_worst_image_is_named():
   (gate,) = judge(seen=evaluated(0.25)).failed
   assert 'image b' in gate.detail
   assert gate.value == pytest.approx(0.25, abs=1e-6)
+
+
+def test_the_proof_says_which_image_and_what():
+  (gate,) = judge(measured(replayed=replayed(2e-5))).failed
+  assert gate.value == 2e-5 and gate.detail == 'Largest on b.jpg.'
+  (gate,) = judge(measured(replayed=replayed(said='refused: x'))).failed
+  assert gate.value is None and gate.detail == '1 images: b.jpg is refused: x'
+  # A network of few bits may differ by what its own proof allows.
+  narrow = measured(replayed=dataclasses.replace(replayed(2e-3), limit=1e-2))
+  assert judge(narrow).blessed and judge().figures['proof_images'] == 3
 
 
 def test_a_crash_is_a_failed_gate_with_its_last_words():

@@ -17,10 +17,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from components.image_example_gen import measurements, records
+from components.image_example_gen import records
 from components.image_example_gen.inspection import Inspected
 from components.image_example_gen.rows import Row
-from models import image_file
+from models import image_file, measurements
 from pipeline.diagnosis.subject import Subject
 from schemas import features, signatures
 from serving.servable import Servable

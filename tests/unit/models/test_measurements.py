@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from components.image_example_gen import measurements
+from models import measurements
 
 
 def test_flat_colours_by_hand():

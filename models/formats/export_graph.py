@@ -1,0 +1,232 @@
+"""An export cut in two: the decoder up to the pixels, and the network behind them.
+
+Both parts are taken from the graph of the export itself. No second decoder, and no second
+decision layer (temperature, thresholds, ood_score), could differ from what was evaluated.
+"""
+
+import collections
+import dataclasses
+import pathlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework import graph_pb2, node_def_pb2
+from tensorflow.core.protobuf import config_pb2
+from tensorflow.python.framework import convert_to_constants
+
+from schemas import signatures
+from schemas.errors import ExportError
+
+# The input of the network, in every format.
+PIXELS = 'pixels'
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+  """From pixels to everything that the export answers but names.
+
+  Attributes:
+    graph: frozen; its input is the placeholder `pixels`, float32 [N, height, width, 3], RGB,
+      0..255, each of its outputs a node of that output's name.
+    outputs: their names, sorted.
+    height: of the input, in pixels.
+    width: of the input, in pixels.
+  """
+
+  graph: graph_pb2.GraphDef
+  outputs: tuple[str, ...]
+  height: int
+  width: int
+
+  def function(self) -> Callable:
+    """Returns it as a concrete function: pixels to a tuple in the order of `outputs`."""
+    wrapped = tf.compat.v1.wrap_function(
+      lambda: tf.graph_util.import_graph_def(self.graph, name=''), []
+    )
+    find = wrapped.graph.get_tensor_by_name
+    return wrapped.prune([find(f'{PIXELS}:0')], [find(f'{name}:0') for name in self.outputs])
+
+
+class Decoder:
+  """The decoder of one signature: encoded images, or records, to pixels.
+
+  May be called from many threads at once.
+  """
+
+  def __init__(self, graph: graph_pb2.GraphDef, feed: str, pixels: str):
+    self._session = tf.compat.v1.Session(graph=tf.Graph())
+    with self._session.graph.as_default():
+      tf.graph_util.import_graph_def(graph, name='')
+    options = config_pb2.CallableOptions()
+    options.feed.append(feed)
+    options.fetch.append(pixels)
+    # As serving/servable.py calls a signature.
+    self._call = self._session._make_callable_from_options(options)
+
+  def __call__(self, values: np.ndarray) -> np.ndarray:
+    """Decodes a batch.
+
+    Args:
+      values: bytes objects (dtype object) [N].
+
+    Returns:
+      float32 [N, height, width, 3], RGB, 0..255.
+
+    Raises:
+      tf.errors.InvalidArgumentError: one of them is no image.
+    """
+    return self._call(values)[0]
+
+  def close(self) -> None:
+    """Frees the session."""
+    self._session.close()
+
+
+class ExportGraph:
+  """The frozen graphs of an export's signatures that take images."""
+
+  def __init__(self, export: pathlib.Path | str):
+    """Reads the export.
+
+    Raises:
+      ExportError: there is no SavedModel that can be read.
+    """
+    self.path = pathlib.Path(export)
+    try:
+      # Held: a function does not keep its variables.
+      self._loaded = tf.saved_model.load(str(self.path))
+    except (OSError, ValueError, tf.errors.OpError) as error:
+      raise ExportError(
+        f'{self.path}: expected a SavedModel. Received: {error} Name the folder of a version '
+        'that Sightline published.'
+      ) from error
+
+  def network(self) -> Network:
+    """Cuts out what lies behind the pixels of serving_default.
+
+    Raises:
+      ExportError: the export has no such signature, or no one place where its pixels pass.
+    """
+    frozen, feed, outputs = self._frozen(signatures.SERVING_DEFAULT)
+    nodes = {node.name: node for node in frozen.node}
+    numeric = {name: node for name, (node, dtype) in outputs.items() if dtype != tf.string}
+    cut = self._pixels(nodes, list(numeric.values()))
+    height, width = _sides(nodes[cut])
+    graph = graph_pb2.GraphDef(versions=frozen.versions)
+    graph.node.append(
+      node_def_pb2.NodeDef(
+        name=PIXELS,
+        op='Placeholder',
+        attr={
+          'dtype': nodes[cut].attr['T'],
+          'shape': nodes[cut].attr['shape'],
+        },
+      )
+    )
+    kept = _behind(nodes, list(numeric.values()), {cut})
+    for node in frozen.node:
+      if node.name in kept and node.name != cut:
+        graph.node.append(_fed_by(node, cut))
+    for name, place in numeric.items():
+      graph.node.append(
+        node_def_pb2.NodeDef(
+          name=name,
+          op='Identity',
+          input=[PIXELS if place == cut else place],
+          attr={'T': _dtype(outputs[name][1])},
+        )
+      )
+    if feed in kept:
+      raise self._not_cut('outputs that depend on the encoded image beside its pixels')
+    return Network(graph, tuple(sorted(numeric)), height, width)
+
+  def decoder(self, signature: str) -> Decoder:
+    """Cuts out the decoder of a signature that takes images or records.
+
+    Raises:
+      ExportError: as `network`.
+    """
+    frozen, feed, outputs = self._frozen(signature)
+    nodes = {node.name: node for node in frozen.node}
+    cut = self._pixels(nodes, [node for node, dtype in outputs.values() if dtype != tf.string])
+    # With what its Asserts hang on; without the weights.
+    graph = tf.compat.v1.graph_util.extract_sub_graph(frozen, [cut])
+    return Decoder(graph, f'{feed}:0', f'{cut}:0')
+
+  def _frozen(self, signature: str):
+    """Returns the graph, the name of its input, and by output its node and dtype."""
+    if signature not in self._loaded.signatures:
+      raise ExportError(
+        f'{self.path}: expected the signature {signature}. Received: '
+        f'{", ".join(sorted(self._loaded.signatures)) or "none"}.'
+      )
+    function = self._loaded.signatures[signature]
+    # With loops lowered, functions are gone: two graphs of one export may name theirs alike.
+    frozen = convert_to_constants.convert_variables_to_constants_v2(function)
+    names = sorted(function.structured_outputs)
+    outputs = {
+      name: (tensor.op.name, tensor.dtype)
+      for name, tensor in zip(names, frozen.outputs, strict=True)
+    }
+    return frozen.graph.as_graph_def(), frozen.inputs[0].op.name, outputs
+
+  def _pixels(self, nodes: dict[str, node_def_pb2.NodeDef], outputs: Sequence[str]) -> str:
+    """Returns the node whose output are the pixels: the end of models.decoder.decode_batch."""
+    found = [
+      name
+      for name in _behind(nodes, outputs, set())
+      if nodes[name].op == 'EnsureShape'
+      and nodes[_source(nodes[name].input[0])].op == 'TensorListStack'
+    ]
+    if len(found) != 1:
+      raise self._not_cut(f'{len(found)} places that look like the end of the decoder')
+    return found[0]
+
+  def _not_cut(self, received: str) -> ExportError:
+    return ExportError(
+      f'{self.path}: expected an export of Sightline, with one place where the decoded pixels '
+      f'enter the network. Received: {received}. Export the model again: sightline run CONFIG'
+    )
+
+
+def _behind(
+  nodes: dict[str, node_def_pb2.NodeDef], outputs: Sequence[str], stop: set[str]
+) -> set[str]:
+  """Returns the nodes that the outputs are computed from, no farther than `stop`."""
+  seen, waiting = set(outputs), collections.deque(outputs)
+  while waiting:
+    name = waiting.popleft()
+    if name in stop:
+      continue
+    for source in map(_source, _data(nodes[name])):
+      if source not in seen:
+        seen.add(source)
+        waiting.append(source)
+  return seen
+
+
+def _data(node: node_def_pb2.NodeDef) -> list[str]:
+  # A control input is the order of things, such as an Assert of the decoder; no value.
+  return [name for name in node.input if not name.startswith('^')]
+
+
+def _source(name: str) -> str:
+  return name.removeprefix('^').partition(':')[0]
+
+
+def _fed_by(node: node_def_pb2.NodeDef, cut: str) -> node_def_pb2.NodeDef:
+  copy = node_def_pb2.NodeDef()
+  copy.CopyFrom(node)
+  del copy.input[:]
+  copy.input.extend(PIXELS if _source(name) == cut else name for name in _data(node))
+  return copy
+
+
+def _sides(node: node_def_pb2.NodeDef) -> tuple[int, int]:
+  dimensions = [dimension.size for dimension in node.attr['shape'].shape.dim]
+  return dimensions[1], dimensions[2]
+
+
+def _dtype(dtype: tf.DType):
+  return tf.compat.v1.AttrValue(type=dtype.as_datatype_enum)
