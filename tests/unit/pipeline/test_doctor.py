@@ -201,6 +201,7 @@ def test_a_wheel_carries_the_lock(tmp_path):
   with zipfile.ZipFile(wheel) as archive:
     names = archive.namelist()
     lock = archive.read('schemas/requirements.lock').decode()
+    archive.extractall(tmp_path / 'unpacked')
   assert doctor.read_lock(lock) == doctor.read_lock((ROOT / 'requirements/runtime.txt').read_text())
   for name in (
     'pipeline/templates/local_runner.py.template',
@@ -208,3 +209,17 @@ def test_a_wheel_carries_the_lock(tmp_path):
     'components/artifacts.py',
   ):
     assert name in names
+  # A container compares itself with the checkout that compiled.
+  code = 'from pipeline.kubeflow import expectation; print(expectation.compiled_here().to_json())'
+  said = [
+    subprocess.run(
+      [sys.executable, '-c', code],
+      env={'PATH': os.environ['PATH'], 'PYTHONPATH': str(place)},
+      cwd='/',
+      check=True,
+      capture_output=True,
+      text=True,
+    ).stdout
+    for place in (tmp_path / 'unpacked', ROOT)
+  ]
+  assert said[0] == said[1] != ''
