@@ -50,6 +50,7 @@ LOCK := .venv/bootstrap/bin/uv pip compile --python-version 3.11 \
   --python-platform x86_64-manylinux_2_40 --generate-hashes --no-header --no-annotate --quiet
 lock: env
 	$(LOCK) requirements/runtime.in -o requirements/runtime.txt
+	$(LOCK) requirements/cuda.in -o requirements/cuda.txt
 	$(LOCK) requirements/dev.in -o requirements/dev.txt
 	$(LOCK) requirements/bootstrap.in -o requirements/bootstrap.txt
 	$(LOCK) deploy/server/requirements.in -o deploy/server/requirements.txt

@@ -6,7 +6,7 @@ Heavy imports wait inside the commands: `sightline --help` has to answer at once
 import os
 import pathlib
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -607,37 +607,38 @@ def compile_(
     pathlib.Path,
     typer.Option(help='.yaml for Kubeflow Pipelines and Vertex AI, .json for Vertex AI.'),
   ],
+  target: Annotated[
+    Literal['vertex', 'kfp'],
+    typer.Option(help='Vertex AI Pipelines, or the open-source Kubeflow Pipelines.'),
+  ] = 'vertex',
   pipeline_root: Annotated[
     str | None, typer.Option(help='Where the run writes, such as gs://bucket/path.')
   ] = None,
   image: Annotated[str | None, typer.Option(help='The container image.')] = None,
+  submit: Annotated[bool, typer.Option('--submit', help='Create a run of it, too.')] = False,
+  params: Annotated[
+    list[str], typer.Option('--param', metavar='NAME=VALUE', help='A run parameter, for --submit.')
+  ] = [],  # noqa: B006
+  project: Annotated[str | None, typer.Option(help='Of Google Cloud, for --submit.')] = None,
+  region: Annotated[str | None, typer.Option(help='Of Vertex AI, for --submit.')] = None,
+  service_account: Annotated[
+    str | None, typer.Option(help='That the run has, for --submit.')
+  ] = None,
+  endpoint: Annotated[
+    str | None, typer.Option(metavar='URL', help='Of Kubeflow Pipelines, for --submit.')
+  ] = None,
+  namespace: Annotated[
+    str | None, typer.Option(help='Of a Kubeflow with several users, for --submit.')
+  ] = None,
   overrides: SetOption = [],  # noqa: B006
 ):
-  """Compile the pipeline for Kubeflow Pipelines v2."""
-  from pipeline import compilation, library_output, own_code
-  from schemas.loader import load_config
+  """Compile the pipeline for Kubeflow Pipelines v2, check the file, and submit it if asked."""
+  from pipeline import compile_command
+  from pipeline.kubeflow import submission
 
-  experiment = load_config(config, overrides)
-  own_code.make_importable(experiment, config)
-  with library_output.held_back():
-    compiled = compilation.compile_pipeline(experiment, output, pipeline_root, image)
-  out = Console(highlight=False)
-  out.print(
-    f'wrote {compiled.path}: {len(compiled.tasks)} steps in image {compiled.image}', soft_wrap=True
-  )
-  out.print(f'run parameters: {", ".join(compiled.parameters) or "none"}')
-  if compiled.resolvers:
-    out.print(
-      'Vertex AI runs this file; the open-source backend refuses its resolver steps: '
-      + ', '.join(compiled.resolvers)
-    )
-  if compiled.pipeline_root.startswith('gs://'):
-    by_path = [name for name in compilation.WRITE_BY_PATH if name in compiled.tasks]
-    out.print(
-      'with artifacts on gs:// these steps do not work yet, because they write by paths: '
-      + ', '.join(by_path),
-      soft_wrap=True,
-    )
+  to = submission.Destination(project, region, service_account, endpoint, namespace)
+  asked = compile_command.Submission(to, tuple(params)) if submit else None
+  compile_command.run(config, output, target, pipeline_root, image, overrides, asked)
 
 
 @app.command()

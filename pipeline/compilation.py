@@ -14,10 +14,12 @@ import os
 import pathlib
 import re
 import tempfile
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
+from pipeline import weights
+from pipeline.kubeflow import lint
 from schemas import storage
 from schemas.config import Config
 from schemas.errors import ConfigError, RunError
@@ -25,10 +27,9 @@ from schemas.errors import ConfigError, RunError
 # What Kubeflow accepts as a pipeline's name.
 _NAME = re.compile(r'[a-z][-a-z0-9]{0,127}')
 _SUFFIXES = ('.json', '.yaml', '.yml')
-# The open-source backend reads this version alone; Vertex AI reads it too.
-_SCHEMA_VERSION = '2.1.0'
-# Steps that write their artifacts as files, and not yet through TFX's file system.
-WRITE_BY_PATH = ('Trainer', 'Evaluator', 'ProductionEvaluator')
+Target = Literal['vertex', 'kfp']
+# Where a run may write: what is mounted or copied in its containers, see kubeflow/mounts.py.
+_SCHEMES = {'vertex': ('gs://',), 'kfp': ('gs://', 'minio://', 's3://')}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Compiled:
   Attributes:
     path: the file.
     tasks: names of the steps, sorted.
-    parameters: run parameters that a submission may set, name to default.
+    parameters: run parameters that a submission may set, name to default; it has to set
+      those whose default is None.
     image: the container image of the components.
     pipeline_root: where the run writes; empty when the submission says so.
     resolvers: steps that only Vertex AI can run; the open-source backend
@@ -66,16 +68,18 @@ def compile_pipeline(
   output: pathlib.Path | str,
   pipeline_root: str | None = None,
   image: str | None = None,
+  target: Target = 'vertex',
 ) -> Compiled:
   """Compiles one experiment.
 
   Args:
-    config: the experiment; its `run.engine` is taken to be kubeflow.
+    config: the experiment; its `run.engine` is taken to be the target.
     output: the file to write: .yaml is the pipeline alone, which Kubeflow
       Pipelines and Vertex AI accept; .json wraps it as a job, for Vertex AI.
     pipeline_root: where the run writes, such as gs://bucket/path; without it
       the submission has to say so.
     image: the container image; by default `default_image()`.
+    target: who runs it: Vertex AI Pipelines, or the open-source Kubeflow Pipelines.
 
   Returns:
     What the file holds, read back from it.
@@ -89,20 +93,25 @@ def compile_pipeline(
     raise ConfigError(
       f'--output: expected a name that ends in {", ".join(_SUFFIXES)}. Received: {output}.'
     )
+  if target == 'kfp' and output.suffix == '.json':
+    raise ConfigError(
+      f'--output: expected .yaml, the pipeline alone, for --target kfp. Received: {output}.'
+    )
   try:
     output.parent.mkdir(parents=True, exist_ok=True)
     # Beside the target, so that the last step is a rename: a reader sees the
     # whole file or none.
     with tempfile.TemporaryDirectory(prefix='.compile-', dir=output.parent) as folder:
       draft = pathlib.Path(folder, output.name)
-      pipeline = kubeflow_pipeline(config, pipeline_root)
+      pipeline = kubeflow_pipeline(config, pipeline_root, target)
       job = kubeflow_runner(draft, image).run(pipeline, write_out=False)
       _set_defaults(job, pipeline)
+      _set_outputs(job)
       if pipeline_root:
         # The .yaml holds the pipeline without its job, which names the root otherwise.
         job['pipelineSpec']['defaultPipelineRoot'] = pipeline_root
       _write(job, draft)
-      compiled = read_compiled(draft)
+      compiled = read_compiled(draft, target)
       os.replace(draft, output)
   except OSError as error:
     raise ConfigError(
@@ -112,42 +121,44 @@ def compile_pipeline(
   return dataclasses.replace(compiled, path=output)
 
 
-def kubeflow_pipeline(config: Config, pipeline_root: str | None = None):
+def kubeflow_pipeline(config: Config, pipeline_root: str | None = None, target: Target = 'vertex'):
   """Returns the TFX pipeline of one experiment as Kubeflow runs it.
 
   Raises:
-    ConfigError: the name or the root cannot be used there.
+    ConfigError: the name, the root or a component's resources cannot be used there.
   """
   if not _NAME.fullmatch(config.name):
     raise ConfigError(
       'name: Kubeflow expects a lower-case letter, then lower-case letters, digits and '
       f'dashes. Received: {config.name}. Rename the experiment, or: --set name=...'
     )
-  if pipeline_root:
+  if pipeline_root and not pipeline_root.startswith(_SCHEMES[target]):
     storage.check('--pipeline-root', pipeline_root, buckets=True)
   _check_kept(config, pipeline_root)
+  found = weights.resolve(config)
+  if pathlib.Path(found).is_absolute():
+    raise ConfigError(
+      'model.weights: expected auto, imagenet, bundled or none, which an image can find. '
+      f'Received: {found}, a file of this machine.'
+    )
   from pipeline import create_pipeline
+  from pipeline.kubeflow import resources
 
-  run = config.run.model_copy(update={'engine': 'kubeflow'})
+  run = config.run.model_copy(update={'engine': target})
   pipeline = create_pipeline.create_pipeline(config.model_copy(update={'run': run}))
+  resources.attach(pipeline.components, config.kubeflow.resources, target)
   # The config's own root is a folder of this machine.
   pipeline.pipeline_info.pipeline_root = pipeline_root or ''
   return pipeline
 
 
 def _check_kept(config: Config, pipeline_root: str | None) -> None:
-  """Refuses folders that would be gone with the container that wrote them."""
-  mounted = 'expected a folder that all pods mount, such as /gcs/BUCKET/... on Vertex AI'
-  root = config.run.root
+  """Refuses a state folder that would be gone with each container, or artifacts out of reach."""
   if config.run.state is None:
     raise ConfigError(
-      f'run.state: {mounted}. Received: none. Hashes, checkpoints and answers to test images '
-      'would be gone with each container. Name it: --set run.state=/MOUNT/state'
-    )
-  if root is None or config.publish.directory in (None, root / 'serving'):
-    raise ConfigError(
-      f'publish.directory: {mounted}. Received: the default, below run.root. What is published '
-      'would be gone with the container. Name it: --set publish.directory=/MOUNT/serving'
+      'run.state: expected a folder that all pods mount, such as /gcs/BUCKET/state on Vertex AI. '
+      'Received: none. Hashes, checkpoints and answers to test images would be gone with each '
+      'container. Name it: --set run.state=/MOUNT/state'
     )
   if config.beam.engine == 'dataflow' and pipeline_root and storage.scheme(pipeline_root) != 'gs':
     raise ConfigError(
@@ -160,21 +171,29 @@ def kubeflow_runner(output: pathlib.Path | str, image: str | None = None):
   """Returns TFX's runner, which writes `output` when its `run` is called."""
   from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
+  from pipeline.kubeflow import container, expectation
+
   output = pathlib.Path(output)
   return kubeflow_v2_dag_runner.KubeflowV2DagRunner(
     kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(
-      default_image=image or default_image(), use_pipeline_spec_2_1=True
+      default_image=image or default_image(),
+      default_commands=[
+        *container.COMMAND,
+        container.EXPECT,
+        expectation.compiled_here().to_json(),
+      ],
+      use_pipeline_spec_2_1=True,
     ),
     output_dir=str(output.parent),
     output_filename=output.name,
   )
 
 
-def read_compiled(path: pathlib.Path) -> Compiled:
+def read_compiled(path: pathlib.Path, target: Target = 'vertex') -> Compiled:
   """Reads a compiled file and checks it as strictly as that is possible offline.
 
   Raises:
-    RunError: it cannot be read, or `check_job` or kfp's own loader refuses it.
+    RunError: it cannot be read, or `check_job` refuses it for the target.
   """
   try:
     tree = yaml.safe_load(path.read_text(encoding='utf-8'))
@@ -183,7 +202,7 @@ def read_compiled(path: pathlib.Path) -> Compiled:
   if not isinstance(tree, dict):
     raise RunError(f'{path}: expected a compiled pipeline. Received: {type(tree).__name__}.')
   job = tree if 'pipelineSpec' in tree else {'pipelineSpec': tree}
-  check_job(job, str(path))
+  check_job(job, str(path), target)
   spec = job['pipelineSpec']
   executors = spec['deploymentSpec']['executors']
   images = {
@@ -198,13 +217,7 @@ def read_compiled(path: pathlib.Path) -> Compiled:
     parameters={name: value.get('defaultValue') for name, value in inputs.items()},
     image=images.pop(),
     pipeline_root=spec.get('defaultPipelineRoot', ''),
-    resolvers=tuple(
-      sorted(
-        name
-        for name, component in spec['components'].items()
-        if 'resolver' in executors.get(component.get('executorLabel'), {})
-      )
-    ),
+    resolvers=lint.resolvers(spec),
   )
 
 
@@ -219,6 +232,19 @@ def _set_defaults(job: dict, pipeline) -> None:
         inputs[value.name]['defaultValue'] = value.default
 
 
+def _set_outputs(job: dict) -> None:
+  """Tells each container the types of what it makes, which a backend may leave out."""
+  from pipeline.kubeflow import container
+
+  spec = job['pipelineSpec']
+  for component in spec['components'].values():
+    executor = spec['deploymentSpec']['executors'][component['executorLabel']]
+    if 'container' in executor:
+      # Not on one line: two braces in a row would look like a placeholder.
+      outputs = json.dumps(component.get('outputDefinitions', {}), indent=1, sort_keys=True)
+      executor['container']['args'] += [container.OUTPUTS_SPEC, outputs]
+
+
 def _write(job: dict, path: pathlib.Path) -> None:
   if path.suffix == '.json':
     path.write_text(json.dumps(job, indent=1, sort_keys=True), encoding='utf-8')
@@ -228,8 +254,8 @@ def _write(job: dict, path: pathlib.Path) -> None:
   path.write_text(header + yaml.safe_dump(spec, sort_keys=True), encoding='utf-8')
 
 
-def check_job(job: dict, source: str) -> None:
-  """Refuses a job that Kubeflow's own message types or kfp's loader do not accept.
+def check_job(job: dict, source: str, target: Target = 'vertex') -> None:
+  """Refuses a job that Kubeflow's message types, kfp's loader or the backend do not accept.
 
   A strict parse does not see inside fields of type Struct, where an unknown key
   passes; the pipeline and its deployment are therefore parsed on their own.
@@ -237,6 +263,7 @@ def check_job(job: dict, source: str) -> None:
   Args:
     job: a PipelineJob as plain values.
     source: stands at the head of each error.
+    target: whose backend is meant.
 
   Raises:
     RunError: with the part that was refused and why.
@@ -262,10 +289,7 @@ def check_job(job: dict, source: str) -> None:
       raise RunError(
         f'{source}: {name}: expected what Kubeflow Pipelines v2 reads. Received: {error}'
       ) from error
-  if spec.get('schemaVersion') != _SCHEMA_VERSION:
-    raise RunError(
-      f'{source}: schemaVersion: expected {_SCHEMA_VERSION}. Received: {spec.get("schemaVersion")}.'
-    )
+  lint.check(spec, source, target)
   # Through JSON, because the loader takes text and the values hold no other types.
   text = yaml.safe_dump(json.loads(json.dumps(spec)))
   try:

@@ -5,10 +5,9 @@ from typing import Any
 
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.statistics_gen.component import StatisticsGen
-from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
 from tfx.components.tuner.component import Tuner
-from tfx.dsl.components.base import base_node, executor_spec
+from tfx.dsl.components.base import base_node
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import (
   LatestBlessedModelStrategy,
@@ -38,7 +37,8 @@ from components.resolvers.strategies import (
 from components.schema_gen.component import SchemaGen
 from components.schema_gen.statistics import statistics_options
 from components.serving_validator.component import ServingValidator
-from components.trainer import executor as trainer_executor
+from components.trainer.component import Trainer
+from components.trainer.executor import RUN_PARAMETERS
 from pipeline import (
   beam_engine,
   data_check,
@@ -96,7 +96,7 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
   publication_check.check(config)
   beam_engine.check_folders(config)
   root = _root(config)
-  kubeflow = config.run.engine == 'kubeflow'
+  kubeflow = config.run.engine != 'local'
 
   example_gen = ImageExampleGen(
     data=config.data,
@@ -166,7 +166,7 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
     train_args=trainer_pb2.TrainArgs(splits=[features.TRAIN]),
     eval_args=trainer_pb2.EvalArgs(splits=[features.VAL]),
     custom_config=_training_config(config),
-    custom_executor_spec=executor_spec.ExecutorClassSpec(trainer_executor.Executor),
+    run_parameters=_training_parameters(config) if kubeflow else None,
   )
   model = trainer.outputs['model']
 
@@ -177,11 +177,16 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
       code_fingerprint=fingerprint('components.floors', 'components.audit.cheap_features'),
     )
 
-  served_model = _served_model(kubeflow)
+  # The open-source backend refuses any resolver: there a submission names the model.
+  resolved = config.run.engine != 'kfp'
+  served_model = _served_model(kubeflow) if resolved else None
   evaluator = Evaluator(
     examples=examples,
     model=model,
-    baseline_model=served_model.outputs['model'],
+    baseline_model=served_model.outputs['model'] if served_model else None,
+    baseline_uri=None
+    if resolved
+    else data_types.RuntimeParameter(name='baseline_model', ptype=str, default=''),
     eval_config=evaluation.eval_config(config),
     example_splits=[features.TEST],
     dataset=dataset,
@@ -203,7 +208,7 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
     *([tuner] if tuner else []),
     trainer,
     *([floors] if floors else []),
-    served_model,
+    *([served_model] if served_model else []),
     evaluator,
   ]
   if not kubeflow:
@@ -240,11 +245,7 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
     model=model,
     model_blessing=evaluator.outputs['blessing'],
     infra_blessing=serving_validator.outputs['blessing'],
-    push_destination=pusher_pb2.PushDestination(
-      filesystem=pusher_pb2.PushDestination.Filesystem(
-        base_directory=str(_serving_directory(config))
-      )
-    ),
+    push_destination=_push_destination(config),
   )
   nodes += [*([previous] if previous else []), serving_validator, publisher]
   analysis = None
@@ -295,7 +296,9 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
 
 def _schema_gen(config: Config, statistics: BaseChannel) -> base_node.BaseNode:
   if config.data.schema_path:
-    return ImportSchemaGen(schema_file=str(config.data.schema_path))
+    return ImportSchemaGen(
+      schema_file=str(config.data.schema_path), carry_text=config.run.engine != 'local'
+    )
   return SchemaGen(
     statistics=statistics,
     exclude_splits=[features.VAL, features.TEST, features.PRODUCTION],
@@ -377,6 +380,19 @@ def _data_parameters(config: Config) -> dict[str, data_types.RuntimeParameter]:
   return {
     'data_fingerprint': data_types.RuntimeParameter(name='data_fingerprint', ptype=str, default=''),
     'span': data_types.RuntimeParameter(name='span', ptype=int, default=config.data.span or 0),
+    'data_root': data_types.RuntimeParameter(
+      name='data_root', ptype=str, default=str(config.data.root)
+    ),
+  }
+
+
+def _training_parameters(config: Config) -> dict[str, data_types.RuntimeParameter]:
+  """Returns what a submission may change: what this experiment reads of it."""
+  return {
+    name: data_types.RuntimeParameter(name=name, ptype=kind, default=getattr(config.train, name))
+    for name, kind in RUN_PARAMETERS.items()
+    # Stages that are written out have epochs and rates of their own.
+    if config.train.stages is None or name == 'batch_size'
   }
 
 
@@ -397,6 +413,19 @@ def _training_config(config: Config) -> dict[str, str]:
 def _root(config: Config) -> pathlib.Path:
   assert config.run.root is not None  # the loader fills it in
   return config.run.root
+
+
+def _push_destination(config: Config):
+  folder = _serving_directory(config)
+  if config.run.engine == 'local':
+    return pusher_pb2.PushDestination(
+      filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(folder))
+    )
+  # Below the run root it is a folder of this machine: then a submission has to say where.
+  named = not folder.is_relative_to(_root(config))
+  return data_types.RuntimeParameter(
+    name='serving_directory', ptype=str, default=str(folder) if named else None
+  )
 
 
 def _serving_directory(config: Config) -> pathlib.Path:

@@ -287,7 +287,7 @@ def check_cores() -> Check:
 
 
 def check_gpu() -> Check:
-  """Whether an NVIDIA GPU answers; information, since a CPU is enough."""
+  """Whether TensorFlow sees the NVIDIA GPU that answers; without one the CPU is enough."""
   command = shutil.which('nvidia-smi')
   if command is None:
     return Check('GPU', True, 'none (training runs on the CPU)', 'none needed')
@@ -310,14 +310,36 @@ def check_gpu() -> Check:
       'an answer from nvidia-smi',
       'mend the driver, or go on: training runs on the CPU',
     )
-  has_cuda = any(name.startswith('nvidia-cuda-runtime') for name in _installed())
+  seen, why = _gpus_of_tensorflow()
   return Check(
     'GPU',
-    True if has_cuda else None,
-    text,
-    'CUDA libraries that TensorFlow finds',
-    'pip install "tensorflow[and-cuda]", or go on: training runs on the CPU',
+    seen > 0,
+    f'{text}; TensorFlow sees {seen}' + (f' ({why})' if why else ''),
+    'a GPU that answers is seen by TensorFlow',
+    f'{_REBUILD} (where nvidia-smi answers it takes requirements/cuda.txt), or hide the GPU '
+    'to train on the CPU: export CUDA_VISIBLE_DEVICES=-1',
   )
+
+
+def _gpus_of_tensorflow() -> tuple[int, str]:
+  """Returns how many GPUs it sees, in a process of its own, and its complaint if none."""
+  code = "import tensorflow as tf; print('GPUs', len(tf.config.list_physical_devices('GPU')))"
+  try:
+    done = subprocess.run(
+      [sys.executable, '-c', code],
+      check=False,
+      capture_output=True,
+      text=True,
+      timeout=120,
+      env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '0'},
+    )
+  except subprocess.TimeoutExpired:
+    return 0, 'it was not loaded within 120 s'
+  found = re.search(r'^GPUs (\d+)$', done.stdout, re.MULTILINE)
+  if found and int(found[1]):
+    return int(found[1]), ''
+  said = [line for line in done.stderr.splitlines() if re.search(r'cuda|gpu', line, re.IGNORECASE)]
+  return 0, said[-1].rpartition('] ')[2] if said else 'it does not say why'
 
 
 def check_beam(config: pathlib.Path, overrides: Sequence[str] = ()) -> Check:

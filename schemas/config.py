@@ -550,7 +550,39 @@ class RunConfig(Node):
   )
   cache: bool = Field(True, description='reuse what an earlier run computed from the same input')
   draft: bool = Field(False, description='open questions are marked DRAFT')
-  engine: Literal['local', 'kubeflow'] = 'local'
+  engine: Literal['local', 'vertex', 'kfp'] = Field(
+    'local', description='for `sightline compile`, which sets it: Vertex AI, or Kubeflow Pipelines'
+  )
+
+
+class ResourcesConfig(Node):
+  """What the container of one component asks for, and is limited to."""
+
+  cpu: Positive | None = Field(None, description='cores, such as 4 or 0.5')
+  memory: Annotated[str, Field(pattern=r'^[1-9]\d*(M|G|T|Mi|Gi|Ti)$')] | None = Field(
+    None, description='such as 16G or 512Mi'
+  )
+  accelerator: str | None = Field(
+    None, description='Vertex AI: its name, NVIDIA_TESLA_T4; Kubernetes: nvidia.com/gpu'
+  )
+  count: Annotated[int, Field(ge=1)] | None = Field(None, description='of accelerators')
+
+  @pydantic.model_validator(mode='after')
+  def _accelerator_with_its_count(self) -> 'ResourcesConfig':
+    if (self.accelerator is None) != (self.count is None):
+      raise ValueError(
+        'expected accelerator and count together, or neither. Received: accelerator '
+        f'{self.accelerator}, count {self.count}'
+      )
+    return self
+
+
+class KubeflowConfig(Node):
+  """Read by `sightline compile` alone."""
+
+  resources: dict[str, ResourcesConfig] = Field(
+    {}, description='by component, such as Trainer; what is left out is up to the cluster'
+  )
 
 
 class Config(Node):
@@ -575,6 +607,7 @@ class Config(Node):
   serve: ServeConfig = ServeConfig()
   run: RunConfig = RunConfig()
   beam: BeamConfig = BeamConfig()
+  kubeflow: KubeflowConfig = KubeflowConfig()
 
   @pydantic.model_validator(mode='after')
   def _no_flip_of_directional_classes(self) -> 'Config':

@@ -33,6 +33,8 @@ BOOTSTRAP = VENV / 'bootstrap'
 RUNTIME = VENV / 'runtime'
 LOG = ROOT / '.venv-setup.log'
 LOCKS = ('runtime.txt', 'dev.txt')
+# Instead of the first: the same, and the CUDA libraries that TensorFlow loads.
+CUDA_LOCK = 'cuda.txt'
 
 NEEDED_GLIBC = (2, 39)
 WHEEL_PLATFORM = 'x86_64-manylinux_2_40'
@@ -69,12 +71,29 @@ def fingerprint() -> str:
   """Returns a hash of everything that decides what the environment holds."""
   digest = hashlib.sha256()
   paths = [pathlib.Path(__file__), ROOT / 'setup.py']
-  paths += [ROOT / 'requirements' / name for name in (*LOCKS, 'bootstrap.txt')]
+  paths += [ROOT / 'requirements' / name for name in (*locks(), 'bootstrap.txt')]
   for path in paths:
     digest.update(path.read_bytes())
   # The environment holds absolute paths: moved or copied, it must be made anew.
   digest.update(f'{ROOT}|{sys.version}|{glibc_version()}'.encode())
   return digest.hexdigest()
+
+
+def locks() -> tuple[str, ...]:
+  """Returns the locks of this machine: with CUDA where an NVIDIA GPU answers."""
+  return (CUDA_LOCK, *LOCKS[1:]) if gpu_answers() else LOCKS
+
+
+def gpu_answers() -> bool:
+  command = shutil.which('nvidia-smi')
+  if command is None:
+    return False
+  try:
+    # Without a GPU, or with a driver that does not fit, it ends with another code.
+    done = subprocess.run([command, '-L'], check=False, capture_output=True, text=True, timeout=20)
+  except (OSError, subprocess.TimeoutExpired):
+    return False
+  return done.returncode == 0 and 'GPU 0' in done.stdout
 
 
 def is_current() -> bool:
@@ -140,8 +159,10 @@ def check_machine() -> None:
     packages = ' '.join(package for _, package in missing)
     raise SetupError(f'missing: {names}. Next: apt-get install -y {packages}')
   free = shutil.disk_usage(ROOT).free / 2**30
-  if free < 6:
-    raise SetupError(f'6 GiB of free disk are needed under {ROOT}. Found: {free:.1f} GiB.')
+  # The CUDA libraries take about 5 GiB more.
+  needed = 12 if gpu_answers() else 6
+  if free < needed:
+    raise SetupError(f'{needed} GiB of free disk are needed under {ROOT}. Found: {free:.1f} GiB.')
 
 
 def glibc_version() -> tuple[int, int]:
@@ -271,8 +292,9 @@ def patch_interpreter(log) -> None:
 
 
 def install_packages(log) -> None:
-  say('installing the locked packages')
-  locks = [ROOT / 'requirements' / name for name in LOCKS]
+  names = locks()
+  say(f'installing the locked packages{", with CUDA" if CUDA_LOCK in names else ""}')
+  paths = [ROOT / 'requirements' / name for name in names]
   uv = [BOOTSTRAP / 'bin/uv', '--no-progress', 'pip']
   where = ['--python', VENV / 'bin/python']
   # Compiled once, here: compiling all of TFX takes 20 s of every start where Python may not
@@ -282,7 +304,7 @@ def install_packages(log) -> None:
     environment.pop(name, None)
   run(
     log,
-    [*uv, 'sync', *where, '--require-hashes', '--python-platform', WHEEL_PLATFORM, *locks],
+    [*uv, 'sync', *where, '--require-hashes', '--python-platform', WHEEL_PLATFORM, *paths],
     env=environment,
   )
   say('installing Sightline itself')

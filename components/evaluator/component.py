@@ -19,16 +19,18 @@ ASKED_KEY = 'asked'
 DATASET_KEY = 'dataset'
 FLOORS_KEY = 'floors'
 STATE_KEY = 'state_dir'
+BASELINE_URI_KEY = 'baseline_uri'
 
 
 class EvaluatorSpec(standard_component_specs.EvaluatorSpec):
-  """TFX's spec with two more inputs, one more output and three more parameters."""
+  """TFX's spec with two more inputs, one more output and four more parameters."""
 
   PARAMETERS = {
     **standard_component_specs.EvaluatorSpec.PARAMETERS,
     CODE_FINGERPRINT_KEY: ExecutionParameter(type=str),
     ASKED_KEY: ExecutionParameter(type=str),
     STATE_KEY: ExecutionParameter(type=str),
+    BASELINE_URI_KEY: ExecutionParameter(type=str, optional=True),
   }
   INPUTS = {
     **standard_component_specs.EvaluatorSpec.INPUTS,
@@ -78,6 +80,7 @@ class Evaluator(tfx_evaluator.Evaluator):
     state_dir: str = '',
     baseline_model: channel.BaseChannel | None = None,
     floors: channel.BaseChannel | None = None,
+    baseline_uri=None,
   ):
     """Wires the component.
 
@@ -93,6 +96,8 @@ class Evaluator(tfx_evaluator.Evaluator):
         one test set; '' keeps none.
       baseline_model: of type Model, the one in service.
       floors: of type components.Floors.
+      baseline_uri: str or RuntimeParameter, instead of baseline_model where no resolver
+        can run: the folder of a Model artifact or of a published version; '' for none.
     """
     spec = EvaluatorSpec(
       examples=examples,
@@ -105,6 +110,7 @@ class Evaluator(tfx_evaluator.Evaluator):
       dataset=dataset,
       floors=floors,
       state_dir=state_dir,
+      baseline_uri=baseline_uri,
       asked=json.dumps(dataclasses.asdict(asked), sort_keys=True),
       evaluation=channel.Channel(type=standard_artifacts.ModelEvaluation),
       blessing=channel.Channel(type=standard_artifacts.ModelBlessing),

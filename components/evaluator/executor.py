@@ -6,8 +6,8 @@ import pathlib
 import pyarrow.parquet as pq
 import tensorflow_model_analysis as tfma
 from tfx.components.evaluator import constants
-from tfx.dsl.components.base import base_beam_executor
-from tfx.types import artifact_utils, standard_component_specs
+from tfx.components.evaluator import executor as evaluator_executor
+from tfx.types import artifact_utils, standard_artifacts, standard_component_specs
 from tfx.utils import io_utils, json_utils, path_utils, proto_utils
 
 from components.evaluator import floors, images, looks, predictions, sliced_metrics, verdict
@@ -17,19 +17,22 @@ from schemas import weights_hash
 _log = logging.getLogger(__name__)
 
 
-class Executor(base_beam_executor.BaseBeamExecutor):
+class Executor(evaluator_executor.Executor):
   """Has each model predict once, and everything else read what it said.
 
   TFX's own executor lets TFMA run the models, decode every image a second time, and judge
   by thresholds alone. Here TFMA measures and slices the stored predictions, and the verdict
   is verdict.judge's. Where candidate and baseline hold the same weights there is nothing to
   compare: the candidate is judged alone, and the verdict says so.
+
+  It is TFX's Evaluator by class: Kubeflow's container entry asks for that before it writes
+  the blessing's ids as Vertex AI's resolver reads them.
   """
 
   def Do(self, input_dict, output_dict, exec_properties) -> None:
     self._log_startup(input_dict, output_dict, exec_properties)
     candidate = _export(input_dict[standard_component_specs.MODEL_KEY])
-    in_service = input_dict.get(standard_component_specs.BASELINE_MODEL_KEY)
+    in_service = _in_service(input_dict, exec_properties)
     baseline = _export(in_service) if in_service else None
     same = baseline is not None and _is_same(candidate, baseline)
     if same:
@@ -71,7 +74,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
       Decision.read(weights_hash.read_identity(candidate)),
     )
     judged.write(evaluation)
-    _bless(input_dict, output_dict, judged.blessed, exec_properties)
+    _bless(input_dict, output_dict, in_service, judged.blessed, exec_properties)
     _record(input_dict, output_dict, candidate, written, exec_properties['code_fingerprint'])
 
 
@@ -81,19 +84,23 @@ def _patterns(input_dict, exec_properties) -> list[str]:
   return [io_utils.all_files_pattern(uri) for uri in uris]
 
 
-def _bless(input_dict, output_dict, blessed: bool, exec_properties) -> None:
+def _bless(input_dict, output_dict, in_service, blessed: bool, exec_properties) -> None:
   """Writes the blessing as TFX's Evaluator does: its resolvers and Pusher read it."""
   blessing = artifact_utils.get_single_instance(output_dict[standard_component_specs.BLESSING_KEY])
   model = artifact_utils.get_single_instance(input_dict[standard_component_specs.MODEL_KEY])
   blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, model.uri)
-  blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, model.id)
-  in_service = input_dict.get(standard_component_specs.BASELINE_MODEL_KEY)
+  # Kubeflow may hand over artifacts without a name, and then there is no id.
+  if model.id:
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, model.id)
   if in_service:
     baseline = artifact_utils.get_single_instance(in_service)
     blessing.set_string_custom_property(
       constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY, baseline.uri
     )
-    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY, baseline.id)
+    if baseline.id:
+      blessing.set_int_custom_property(
+        constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY, baseline.id
+      )
   if 'current_component_id' in exec_properties:
     blessing.set_string_custom_property('component_id', exec_properties['current_component_id'])
   name = constants.BLESSED_FILE_NAME if blessed else constants.NOT_BLESSED_FILE_NAME
@@ -114,8 +121,22 @@ def _is_same(candidate: pathlib.Path, baseline: pathlib.Path) -> bool:
   )
 
 
+def _in_service(input_dict, exec_properties):
+  """Returns the baseline as an input, be it an artifact or a folder that was named."""
+  artifacts = input_dict.get(standard_component_specs.BASELINE_MODEL_KEY)
+  uri = exec_properties.get('baseline_uri')
+  if artifacts or not uri:
+    return artifacts
+  model = standard_artifacts.Model()
+  model.uri = uri
+  return [model]
+
+
 def _export(artifacts) -> pathlib.Path:
   artifact = artifact_utils.get_single_instance(artifacts)
+  if pathlib.Path(artifact.uri, 'saved_model.pb').is_file():
+    # A published version.
+    return pathlib.Path(artifact.uri)
   return pathlib.Path(
     path_utils.serving_model_path(artifact.uri, path_utils.is_old_model_artifact(artifact))
   )

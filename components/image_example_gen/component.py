@@ -30,6 +30,7 @@ class ImageExampleGenSpec(types.ComponentSpec):
     keys.CODE_FINGERPRINT: ExecutionParameter(type=str),
     keys.DATA_FINGERPRINT: ExecutionParameter(type=str, optional=True),
     keys.SPAN: ExecutionParameter(type=int, optional=True),
+    keys.DATA_ROOT: ExecutionParameter(type=str, optional=True),
   }
 
 
@@ -61,7 +62,13 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
   DRIVER_CLASS = driver.Driver
 
   def __init__(
-    self, data: DataConfig, state_dir: str, code_fingerprint: str, data_fingerprint=None, span=None
+    self,
+    data: DataConfig,
+    state_dir: str,
+    code_fingerprint: str,
+    data_fingerprint=None,
+    span=None,
+    data_root=None,
   ):
     """Wires the component.
 
@@ -76,6 +83,8 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
         and split lock.
       span: int or RuntimeParameter; by default data.span, or the latest that the
         driver finds.
+      data_root: str or RuntimeParameter, for engines whose machines hold the data
+        elsewhere; by default data.root.
     """
     spec = ImageExampleGenSpec(
       **{
@@ -84,6 +93,7 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
         keys.CODE_FINGERPRINT: code_fingerprint,
         keys.DATA_FINGERPRINT: data_fingerprint,
         keys.SPAN: data.span if span is None else span,
+        keys.DATA_ROOT: data_root,
         keys.EXAMPLES: types.Channel(type=standard_artifacts.Examples),
         keys.QUARANTINE: types.Channel(type=components.Quarantine),
         keys.DATASET: types.Channel(type=components.Dataset),

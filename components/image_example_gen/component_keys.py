@@ -11,6 +11,7 @@ STATE_DIR = 'state_dir'
 CODE_FINGERPRINT = 'code_fingerprint'
 DATA_FINGERPRINT = 'data_fingerprint'
 SPAN = 'span'
+DATA_ROOT = 'data_root'
 
 # Custom properties of `dataset`, and keys of dataset.json.
 DATASET_SHA256 = 'dataset_sha256'

@@ -34,7 +34,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     """
     del input_dict
     span = exec_properties.get(keys.SPAN) or 0
-    data = spans.at(DataConfig.model_validate_json(exec_properties[keys.CONFIG]), span)
+    data = DataConfig.model_validate_json(exec_properties[keys.CONFIG])
+    if exec_properties.get(keys.DATA_ROOT):
+      data = data.model_copy(update={'root': pathlib.Path(exec_properties[keys.DATA_ROOT])})
+    data = spans.at(data, span)
     examples = artifact_utils.get_single_instance(output_dict[keys.EXAMPLES])
     dataset = artifact_utils.get_single_instance(output_dict[keys.DATASET])
     splits = manifest.splits(data)

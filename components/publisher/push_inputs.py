@@ -25,11 +25,14 @@ def base_directory(exec_properties: dict) -> pathlib.Path:
   Raises:
     ServingError: it is not a folder of this machine.
   """
-  destination = pusher_pb2.PushDestination()
-  proto_utils.json_to_proto(
-    exec_properties[standard_component_specs.PUSH_DESTINATION_KEY], destination
-  )
-  folder = destination.filesystem.base_directory
+  given = exec_properties[standard_component_specs.PUSH_DESTINATION_KEY]
+  if given.startswith('{'):
+    destination = pusher_pb2.PushDestination()
+    proto_utils.json_to_proto(given, destination)
+    folder = destination.filesystem.base_directory
+  else:
+    # A run parameter of Kubeflow holds the path itself.
+    folder = given
   if not folder or '://' in folder:
     raise ServingError(
       'push_destination.filesystem.base_directory: expected a local or shared POSIX folder, '

@@ -129,3 +129,20 @@ def test_compile_for_vertex_from_the_kubeflow_runner(folder):
   compiled = compilation.read_compiled(folder / 'pipeline.yaml')
   assert 'ImageExampleGen' in compiled.tasks
   assert os.path.basename(compiled.image).startswith('sightline:')
+
+
+def test_create_for_vertex_keeps_the_pipeline_under_its_name(folder):
+  words = ('tfx', 'pipeline', 'create', '--engine=vertex', '--pipeline_path')
+  code, text = call(folder, *words, 'tiny/kubeflow_runner.py')
+  assert code == 0 and 'Pipeline "tiny" created successfully' in text, text
+  kept = folder / 'home/tfx/vertex/tiny/pipeline.json'
+  from pipeline import compilation
+
+  assert 'ImageExampleGen' in compilation.read_compiled(kept).tasks
+
+
+def test_the_kubeflow_engine_of_this_tfx_does_not_load(folder):
+  # docs/kubeflow.md says so; where a later TFX mends it, that page is to be changed.
+  words = ('tfx', 'pipeline', 'create', '--engine=kubeflow', '--pipeline_path')
+  code, text = call(folder, *words, 'tiny/kubeflow_runner.py')
+  assert code != 0 and "cannot import name 'kubeflow_dag_runner'" in text, text

@@ -10,11 +10,12 @@ import socket
 import pytest
 import yaml
 
-from pipeline import compilation
+from pipeline import compilation, create_pipeline
 from schemas import loader
+from schemas.config import KubeflowConfig, ResourcesConfig
 from schemas.errors import ConfigError, RunError
 
-KEPT = ('run.state=/mounted/state', 'publish.directory=/mounted/serving')
+KEPT = ('run.state=/mounted/state',)
 DIGITS = pathlib.Path(__file__).parents[3] / 'pipeline/configs/digits.yaml'
 
 
@@ -41,6 +42,7 @@ def compiled(config, tmp_path_factory):
         config, folder / 'digits.json', 'gs://bucket/digits', 'registry/ours:1'
       ),
       'rooted': compilation.compile_pipeline(config, folder / 'rooted.yaml', 'gs://bucket/digits'),
+      'kfp': compilation.compile_pipeline(config, folder / 'kfp.yaml', target='kfp'),
     }
   assert reached == []
   return rows
@@ -79,9 +81,80 @@ def test_nothing_is_trained_before_the_audit(job):
 
 
 @pytest.mark.slow
-def test_the_data_are_named_by_whoever_submits(compiled):
+def test_what_a_submission_may_set(compiled, config):
+  shared = {
+    'data_fingerprint': '',
+    'span': 0,
+    'data_root': str(config.data.root),
+    'batch_size': config.train.batch_size,
+    # Where it lies by default is a folder of this machine.
+    'serving_directory': None,
+  }
+  assert compiled['yaml'].parameters == compiled['json'].parameters == shared
+  assert compiled['kfp'].parameters == shared | {'baseline_model': ''}
+
+
+@pytest.mark.slow
+def test_a_parameter_reaches_its_component(compiled):
+  spec = yaml.safe_load(compiled['kfp'].path.read_text())
+  for name, component, parameter in [
+    ('data_root', 'ImageExampleGen', 'data_root'),
+    ('batch_size', 'Trainer', 'batch_size'),
+    ('serving_directory', 'Publisher', 'push_destination'),
+    ('baseline_model', 'Evaluator', 'baseline_uri'),
+  ]:
+    given = spec['root']['dag']['tasks'][component]['inputs']['parameters'][parameter]
+    assert given == {'componentInputParameter': name}
+    declared = spec['components'][component]['inputDefinitions']['parameters'][parameter]
+    root = spec['root']['inputDefinitions']['parameters'][name]
+    assert declared['parameterType'] == root['parameterType']
+
+
+@pytest.mark.slow
+def test_stages_that_are_not_written_out_take_epochs_and_rate(config):
+  train = config.train.model_copy(update={'stages': None, 'epochs': 7, 'learning_rate': 0.25})
+  run = config.run.model_copy(update={'engine': 'kfp'})
+  made = create_pipeline.create_pipeline(config.model_copy(update={'train': train, 'run': run}))
+  (trainer,) = [node for node in made.components if node.id == 'Trainer']
+  given = {name: trainer.exec_properties[name] for name in ('epochs', 'learning_rate')}
+  assert {name: (value.ptype, value.default) for name, value in given.items()} == {
+    'epochs': (int, 7),
+    'learning_rate': (float, 0.25),
+  }
+
+
+@pytest.mark.slow
+def test_a_schema_file_of_this_machine_comes_with_the_file(compiled, config):
+  spec = yaml.safe_load(compiled['yaml'].path.read_text())
+  inputs = spec['root']['dag']['tasks']['ImportSchemaGen']['inputs']['parameters']
+  text = config.data.schema_path.read_text()
+  assert inputs['schema_text']['runtimeValue']['constant'] == text
+
+
+@pytest.mark.slow
+def test_each_container_is_told_what_it_has_to_be(compiled):
   for row in compiled.values():
-    assert row.parameters == {'data_fingerprint': '', 'span': 0}
+    spec = yaml.safe_load(row.path.read_text())
+    spec = spec.get('pipelineSpec', spec)
+    commands = [
+      executor['container']['command']
+      for executor in spec['deploymentSpec']['executors'].values()
+      if 'container' in executor
+    ]
+    assert len(commands) >= 13
+    for command in commands:
+      assert command[:4] == ['python', '-m', 'pipeline.kubeflow.container', '--expect']
+      expected = json.loads(command[4])
+      assert (expected['keras'], expected['legacy_keras']) == ('3', False)
+
+
+@pytest.mark.slow
+def test_the_types_of_outputs_are_handed_to_the_container(job):
+  spec = job['pipelineSpec']
+  arguments = spec['deploymentSpec']['executors']['Trainer_executor']['container']['args']
+  given = arguments[arguments.index('--json_serialized_outputs_spec_args') + 1]
+  assert json.loads(given) == spec['components']['Trainer']['outputDefinitions']
+  assert '{{' not in given
 
 
 @pytest.mark.slow
@@ -110,6 +183,27 @@ def test_the_folder_of_local_artifacts_is_not_in_the_file(compiled, config):
 def test_resolvers_are_named_because_the_open_source_backend_refuses_them(compiled):
   assert compiled['yaml'].resolvers
   assert all(name.startswith('LatestServedModel') for name in compiled['yaml'].resolvers)
+  assert compiled['kfp'].resolvers == ()
+  compilation.read_compiled(compiled['yaml'].path, 'vertex')
+  with pytest.raises(RunError, match='resolver.*LatestServedModel.*--target kfp'):
+    compilation.read_compiled(compiled['yaml'].path, 'kfp')
+
+
+@pytest.mark.slow
+def test_resources_are_in_the_file_and_nowhere_else(config, tmp_path):
+  resources = {'Trainer': ResourcesConfig(cpu=4, memory='16G', accelerator='NVIDIA_L4', count=1)}
+  asked = config.model_copy(update={'kubeflow': KubeflowConfig(resources=resources)})
+  row = compilation.compile_pipeline(asked, tmp_path / 'digits.yaml')
+  executors = yaml.safe_load(row.path.read_text())['deploymentSpec']['executors']
+  (found,) = [
+    (name, executor['container']['resources'])
+    for name, executor in executors.items()
+    if 'resources' in executor.get('container', {})
+  ]
+  assert found[0] == 'Trainer_executor'
+  assert (found[1]['cpuLimit'], found[1]['memoryLimit']) == (4.0, 16.0)
+  assert found[1]['accelerator']['type'] == 'NVIDIA_L4'
+  assert found[1]['accelerator']['count'] == '1'
 
 
 @pytest.mark.slow
@@ -167,7 +261,7 @@ def test_a_file_that_kubeflow_would_refuse_is_refused(job, change, part):
 
 @pytest.mark.slow
 def test_nothing_is_written_when_the_check_fails(config, tmp_path, monkeypatch):
-  def refuse(job, source):
+  def refuse(job, source, target):
     raise RunError(f'{source}: refused')
 
   target = tmp_path / 'digits.yaml'
@@ -193,6 +287,19 @@ def test_what_cannot_be_used_there_is_refused(config, tmp_path, output, root, na
   assert list(tmp_path.iterdir()) == []
 
 
+def test_the_open_source_backend_takes_the_pipeline_alone(config, tmp_path):
+  with pytest.raises(ConfigError, match='--output: expected .yaml'):
+    compilation.compile_pipeline(config, tmp_path / 'digits.json', target='kfp')
+  assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_of_this_machine_are_refused(config, tmp_path):
+  (tmp_path / 'x.weights.h5').touch()
+  model = config.model.model_copy(update={'weights': str(tmp_path / 'x.weights.h5')})
+  with pytest.raises(ConfigError, match='model.weights.*a file of this machine'):
+    compilation.kubeflow_pipeline(config.model_copy(update={'model': model}))
+
+
 def test_a_file_that_is_no_pipeline_is_refused(tmp_path):
   (tmp_path / 'x.yaml').write_text('{a: ')
   with pytest.raises(RunError, match='x.yaml'):
@@ -201,16 +308,12 @@ def test_a_file_that_is_no_pipeline_is_refused(tmp_path):
     compilation.read_compiled(tmp_path / 'missing.yaml')
 
 
-@pytest.mark.parametrize(
-  'kept, key',
-  [((KEPT[1],), 'run.state'), ((KEPT[0],), 'publish.directory')],
-)
-def test_what_would_be_gone_with_a_container_is_refused(tmp_path, kept, key):
-  config = loader.load_config(DIGITS, kept, tmp_path)
+def test_a_state_that_would_be_gone_with_a_container_is_refused(tmp_path):
+  config = loader.load_config(DIGITS, (), tmp_path)
   with pytest.raises(ConfigError) as caught:
     compilation.kubeflow_pipeline(config)
-  assert str(caught.value).startswith(f'{key}: expected a folder that all pods mount')
-  assert f'--set {key}=' in str(caught.value)
+  assert str(caught.value).startswith('run.state: expected a folder that all pods mount')
+  assert '--set run.state=' in str(caught.value)
 
 
 @pytest.mark.parametrize('root', ['s3://bucket/x', 'hdfs://host/x', 'gs:/bucket/x'])

@@ -9,7 +9,7 @@ from pipeline.create_pipeline import create_pipeline
 from schemas import loader
 
 
-@pytest.mark.parametrize('engine', ['local', 'kubeflow'])
+@pytest.mark.parametrize('engine', ['local', 'vertex', 'kfp'])
 def test_nothing_is_trained_before_the_audit_and_the_gate(tmp_path, engine):
   (tmp_path / 'labels.csv').write_text('filename,label\n')
   tree = {'name': 'x', 'data': {'root': str(tmp_path)}, 'run': {'engine': engine}}
@@ -65,7 +65,7 @@ def test_the_trainer_knows_how_an_answer_is_to_be_decided(tmp_path):
   assert config['decision']['review_threshold'] == 0.9
 
 
-@pytest.mark.parametrize('engine', ['local', 'kubeflow'])
+@pytest.mark.parametrize('engine', ['local', 'vertex', 'kfp'])
 def test_what_is_published_does_not_wait_for_the_analysis(tmp_path, engine):
   (tmp_path / 'labels.csv').write_text('filename,label\n')
 

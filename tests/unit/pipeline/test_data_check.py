@@ -33,7 +33,7 @@ def test_data_that_lie_elsewhere_are_not_looked_at(tmp_path):
   data_check.check(DataConfig(root=tmp_path / 'nowhere', slice_columns=('site',)))
 
 
-@pytest.mark.parametrize('engine', ['local', 'kubeflow'])
+@pytest.mark.parametrize('engine', ['local', 'vertex', 'kfp'])
 @pytest.mark.parametrize(
   ('data', 'error'),
   [

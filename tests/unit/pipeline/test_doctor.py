@@ -90,27 +90,28 @@ def test_little_disk_and_memory(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
   ('script', 'ok', 'word'),
   [
-    ('echo "NVIDIA X, 16 GiB"', None, 'NVIDIA X'),
+    ('echo "NVIDIA X, 16 GiB"', False, 'NVIDIA X, 16 GiB; TensorFlow sees 0'),
     ('echo "driver mismatch" >&2; exit 9', None, 'driver mismatch'),
   ],
 )
 def test_a_gpu_that_answers_or_not(monkeypatch, tmp_path, script, ok, word):
+  # Where there is a real one TensorFlow must not see it here.
+  monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '-1')
   command = tmp_path / 'nvidia-smi'
   command.write_text(f'#!/bin/sh\n{script}\n')
   command.chmod(0o755)
   monkeypatch.setenv('PATH', f'{tmp_path}{os.pathsep}{os.environ["PATH"]}')
-  monkeypatch.setattr(doctor, '_installed', dict)
   check = doctor.check_gpu()
   assert check.ok is ok
   assert word in check.found
 
 
-def test_a_gpu_with_its_libraries_is_green(monkeypatch, tmp_path):
+def test_a_gpu_that_tensorflow_sees_is_green(monkeypatch, tmp_path):
   command = tmp_path / 'nvidia-smi'
   command.write_text('#!/bin/sh\necho "NVIDIA X, 16 GiB"\n')
   command.chmod(0o755)
   monkeypatch.setenv('PATH', f'{tmp_path}{os.pathsep}{os.environ["PATH"]}')
-  monkeypatch.setattr(doctor, '_installed', lambda: {'nvidia-cuda-runtime-cu12': '12'})
+  monkeypatch.setattr(doctor, '_gpus_of_tensorflow', lambda: (1, ''))
   assert doctor.check_gpu().ok is True
 
 
@@ -200,6 +201,7 @@ def test_a_wheel_carries_the_lock(tmp_path):
   with zipfile.ZipFile(wheel) as archive:
     names = archive.namelist()
     lock = archive.read('schemas/requirements.lock').decode()
+    archive.extractall(tmp_path / 'unpacked')
   assert doctor.read_lock(lock) == doctor.read_lock((ROOT / 'requirements/runtime.txt').read_text())
   for name in (
     'pipeline/templates/local_runner.py.template',
@@ -207,3 +209,17 @@ def test_a_wheel_carries_the_lock(tmp_path):
     'components/artifacts.py',
   ):
     assert name in names
+  # A container compares itself with the checkout that compiled.
+  code = 'from pipeline.kubeflow import expectation; print(expectation.compiled_here().to_json())'
+  said = [
+    subprocess.run(
+      [sys.executable, '-c', code],
+      env={'PATH': os.environ['PATH'], 'PYTHONPATH': str(place)},
+      cwd='/',
+      check=True,
+      capture_output=True,
+      text=True,
+    ).stdout
+    for place in (tmp_path / 'unpacked', ROOT)
+  ]
+  assert said[0] == said[1] != ''

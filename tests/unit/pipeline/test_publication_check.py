@@ -60,7 +60,7 @@ def test_a_required_field_is_asked_for_wherever_it_is_published(make):
   publication_check.check(make({**PROBLEM, 'required': True}, {}))
 
 
-@pytest.mark.parametrize('engine', ['local', 'kubeflow'])
+@pytest.mark.parametrize('engine', ['local', 'vertex', 'kfp'])
 @pytest.mark.parametrize(('problem', 'directory'), [({'required': True}, None), ({}, 'elsewhere')])
 def test_no_pipeline_is_made_without_the_check(make, engine, problem, directory):
   with pytest.raises(ConfigError, match='problem'):

@@ -45,6 +45,49 @@ def test_another_lock_makes_another_environment(environment, name):
   assert not environment.is_current()
 
 
+def script(folder, text):
+  command = folder / 'nvidia-smi'
+  command.write_text(f'#!/bin/sh\n{text}\n')
+  command.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+  ('text', 'first'),
+  [
+    ('echo "GPU 0: NVIDIA X (UUID: 1)"', 'cuda.txt'),
+    ('echo "No devices found"', 'runtime.txt'),
+    ('echo "GPU 0: NVIDIA X" ; exit 9', 'runtime.txt'),
+  ],
+)
+def test_cuda_comes_where_a_gpu_answers(environment, monkeypatch, tmp_path, text, first):
+  script(tmp_path, text)
+  monkeypatch.setenv('PATH', str(tmp_path))
+  assert environment.locks() == (first, 'dev.txt')
+
+
+def test_a_gpu_that_appears_makes_another_environment(environment, monkeypatch, tmp_path):
+  monkeypatch.setenv('PATH', str(tmp_path))
+  environment.VENV.mkdir()
+  environment.STAMP.write_text(environment.fingerprint())
+  assert environment.is_current()
+  script(tmp_path, 'echo "GPU 0: NVIDIA X (UUID: 1)"')
+  assert not environment.is_current()
+
+
+def pins(name):
+  text = (ROOT / 'requirements' / name).read_text().replace('\\\n', ' ')
+  rows = (line.split() for line in text.splitlines() if '==' in line)
+  return {row[0]: set(row[1:]) for row in rows}
+
+
+def test_the_lock_with_cuda_is_the_other_and_the_libraries_of_tensorflow():
+  cuda, runtime = pins('cuda.txt'), pins('runtime.txt')
+  assert {name: cuda.get(name) for name in runtime} == runtime
+  more = {name.partition('==')[0] for name in cuda} - {name.partition('==')[0] for name in runtime}
+  assert {'nvidia-cuda-runtime-cu12', 'nvidia-cudnn-cu12', 'nvidia-nccl-cu12'} <= more
+  assert all(name.startswith('nvidia-') for name in more)
+
+
 def test_another_system_is_told_what_to_use(environment, monkeypatch):
   monkeypatch.setattr(platform, 'system', lambda: 'Darwin')
   with pytest.raises(environment.SetupError, match='Use a container or a virtual machine'):
@@ -103,7 +146,7 @@ def test_a_failing_command_stops_with_the_last_lines_of_the_log(environment):
 
 
 def test_the_locks_name_no_host_and_pin_every_file(environment):
-  for name in ('runtime.txt', 'dev.txt', 'bootstrap.txt'):
+  for name in ('runtime.txt', 'cuda.txt', 'dev.txt', 'bootstrap.txt'):
     text = (ROOT / 'requirements' / name).read_text()
     assert '://' not in text and '--index-url' not in text
     assert text.count('--hash=sha256:') >= text.count('==')

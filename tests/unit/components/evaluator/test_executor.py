@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
+from tfx.components.evaluator import executor as evaluator_executor
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import (
   LatestBlessedModelStrategy,
 )
@@ -75,7 +76,7 @@ def judge(data, models, tmp_path, monkeypatch):
   ask = predictions._ask
   monkeypatch.setattr(predictions, '_ask', lambda *given: asked.append(1) or ask(*given))
 
-  def judge(with_baseline=False, **evaluate):
+  def judge(with_baseline=False, baseline_uri=None, **evaluate):
     asked.clear()
     config = Config.model_validate(
       {'name': 'x', 'evaluate': {'min_accuracy': 0.5, 'max_accuracy_drop': 1.0, **evaluate}}
@@ -108,6 +109,7 @@ def judge(data, models, tmp_path, monkeypatch):
         'example_splits': json_utils.dumps(['test']),
         'asked': json.dumps(dataclasses.asdict(evaluation.asked(config))),
         'state_dir': str(tmp_path / 'state'),
+        **({'baseline_uri': str(baseline_uri)} if baseline_uri else {}),
         'code_fingerprint': 'code',
       },
     )
@@ -168,3 +170,23 @@ def test_a_named_person_can_set_a_gate_aside_and_stands_in_the_verdict(judge):
     'accuracy on all images is 0.8333; at least 0.9500 is asked for (evaluate.min_accuracy).'
   ]
   assert any('A. Person set the gate accuracy aside' in reason for reason in verdict['reasons'])
+
+
+@pytest.mark.parametrize('published', [True, False])
+def test_a_baseline_that_is_named_by_its_folder_is_one_that_is_an_artifact(
+  judge, models, published
+):
+  artifact, expected, _ = judge(with_baseline=True)
+  folder = f'{models[1].uri}/Format-Serving' if published else models[1].uri
+  named, verdict, _ = judge(baseline_uri=folder)
+  assert verdict['comparison'] == expected['comparison']
+  (blessing,) = named['blessing']
+  assert blessing.get_string_custom_property('baseline_model') == folder
+  # No store knows it by a number.
+  assert not blessing.has_custom_property('baseline_model_id')
+  assert artifact['blessing'][0].get_int_custom_property('baseline_model_id') == 12
+
+
+def test_kubeflows_entry_takes_it_for_the_evaluator_of_tfx():
+  # It writes the ids of a blessing as Vertex AI's store knows them for no other class.
+  assert issubclass(executor.Executor, evaluator_executor.Executor)

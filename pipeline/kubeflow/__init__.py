@@ -1,0 +1,1 @@
+"""The pipeline on Kubeflow: what a compiled file asks for, and what runs in its containers."""
