@@ -338,6 +338,11 @@ class TrainConfig(Node):
   budget_minutes: Positive | None = Field(
     None, description='for the training; a plan that does not fit proposes one that does'
   )
+  strategy: Literal['none', 'mirrored', 'multi_worker'] = Field(
+    'none',
+    description='mirrored: all GPUs of this machine; multi_worker: several machines. batch_size is '
+    'that of all of them together',
+  )
   stages: tuple[StageConfig, ...] | None = Field(
     None, description='written out, this replaces epochs, frozen_epochs and learning_rate'
   )
@@ -349,6 +354,22 @@ class TrainConfig(Node):
         f'schedule plateau expects decay_epochs below early_stopping_patience, '
         f'{self.early_stopping_patience}: the stage would end before its rate falls. '
         f'Received: {self.decay_epochs}'
+      )
+    return self
+
+  @pydantic.model_validator(mode='after')
+  def _what_a_strategy_allows(self) -> 'TrainConfig':
+    if self.strategy == 'none':
+      return self
+    if self.feature_copies:
+      raise ValueError(
+        f'strategy {self.strategy} expects feature_copies: 0, since each replica computes the '
+        f'features of its own images anew. Received: {self.feature_copies}'
+      )
+    if self.precision == 'mixed_float16':
+      raise ValueError(
+        f'strategy {self.strategy} expects precision auto, float32 or mixed_bfloat16: the scale of '
+        'the loss is kept by one device alone. Received: mixed_float16'
       )
     return self
 
