@@ -13,7 +13,7 @@ from tfx.dsl.components.common.resolver import Resolver
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import (
   LatestBlessedModelStrategy,
 )
-from tfx.orchestration import data_types, metadata
+from tfx.orchestration import data_types
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
 from tfx.types import standard_artifacts
@@ -41,6 +41,7 @@ from components.trainer import executor as trainer_executor
 from pipeline import (
   data_check,
   evaluation,
+  metadata_store,
   own_code,
   publication_check,
   search_space,
@@ -57,7 +58,6 @@ BEAM_ARGS = (
   # sources for them in every component, two seconds each.
   '--sdk_container_image=none',
 )
-METADATA_FILE = 'metadata.sqlite'
 # The parts of the config that training reads.
 _READ_BY_TRAINING: dict[str, Any] = {
   'name': True,
@@ -269,9 +269,7 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
     components=nodes,
     enable_cache=config.run.cache,
     # Kubeflow keeps the metadata itself.
-    metadata_connection_config=None
-    if kubeflow
-    else (metadata.sqlite_metadata_connection_config(str(root / METADATA_FILE))),
+    metadata_connection_config=None if kubeflow else metadata_store.connection(config),
     beam_pipeline_args=list(BEAM_ARGS),
   )
 

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import Field
 
+from schemas import metadata_url
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 DottedPath = Annotated[str, Field(pattern=r'^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$')]
@@ -517,6 +519,25 @@ class RunConfig(Node):
   cache: bool = Field(True, description='reuse what an earlier run computed from the same input')
   draft: bool = Field(False, description='open questions are marked DRAFT')
   engine: Literal['local', 'kubeflow'] = 'local'
+  metadata: str | None = Field(
+    None,
+    description='database of a PostgreSQL server, postgresql://USER@HOST:PORT/DATABASE, one for '
+    'each experiment; by default a file of the run root. The password is not written here: '
+    'PGPASSWORD or PGPASSFILE of the environment',
+  )
+
+  @pydantic.field_validator('metadata')
+  @classmethod
+  def _metadata_has_an_address(cls, metadata: str | None) -> str | None:
+    if metadata is not None:
+      metadata_url.parse(metadata)
+    return metadata
+
+  @pydantic.model_validator(mode='after')
+  def _kubeflow_keeps_the_metadata(self) -> 'RunConfig':
+    if self.engine == 'kubeflow' and self.metadata:
+      raise ValueError('engine kubeflow keeps the metadata itself. Expected: no metadata beside it')
+    return self
 
 
 class Config(Node):

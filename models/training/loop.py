@@ -480,7 +480,7 @@ class _Stage:
 
   def _rate(self) -> float:
     """Returns the rate of the last update."""
-    updates = int(self._inner.iterations)
+    updates = int(self._inner.iterations.numpy())
     return float(self._schedule(max(updates - 1, 0)))
 
   def _stop(self, inputs: tf.Tensor, labels: tf.Tensor) -> None:

@@ -113,7 +113,7 @@ class Replicas:
       return make()
     text = json.dumps(make()).encode() if self.is_chief else b''
     length = int(self._sum(tf.constant(len(text), tf.int64)))
-    data = np.zeros(length, np.int64)
+    data: np.ndarray = np.zeros(length, np.int64)
     if self.is_chief:
       data[:] = np.frombuffer(text, np.uint8)
     return json.loads(self._sum(tf.constant(data)).numpy().astype(np.uint8).tobytes())
