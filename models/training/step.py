@@ -125,12 +125,14 @@ class TrainStep:
 
     def one(inputs: tf.Tensor, labels: tf.Tensor, weight: tf.Tensor) -> list[tf.Tensor]:
       # A label of zeros stands where a worker has no row.
-      images = tf.reduce_sum(tf.cast(tf.reduce_any(labels > 0, axis=-1), tf.float32)) * weight
-      share = images / self._batch_size
+      counted = tf.cast(tf.reduce_any(labels > 0, axis=-1), tf.float32) * weight
+      images = tf.reduce_sum(counted)
       variables = [variable.value for variable in self._variables]
       with tf.GradientTape() as tape:
         logits = self._forward(inputs)
-        loss = self._loss(labels, logits) * share
+        # Not the loss as a whole: on a replica Keras divides that by their number.
+        losses = self._loss.call(labels, logits)
+        loss = tf.reduce_sum(losses * counted) / self._batch_size
       gradients = tape.gradient(loss, variables)
       self._learnt = [gradient is not None for gradient in gradients]
       hits = tf.where(images > 0, _hits(labels, logits), 0.0)

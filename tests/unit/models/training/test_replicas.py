@@ -47,7 +47,8 @@ for rows in (6, 6, 6, 1):
   y = np.eye(3, dtype='float32')[np.arange(rows) % 3]
   good = taken(tf.constant(x), tf.constant(y))
   figures.append([good, *taken.figures()])
-bad = taken(tf.constant(np.full((6, 4), np.nan, 'float32')), tf.constant(np.eye(3, dtype='float32')[[0] * 6]))
+nothing = tf.constant(np.full((6, 4), np.nan, 'float32'))
+bad = taken(nothing, tf.constant(np.eye(3, dtype='float32')[[0] * 6]))
 print('ANSWER' + json.dumps({
   'replicas': team.count,
   'figures': figures,
