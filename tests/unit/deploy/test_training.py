@@ -8,7 +8,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 
-from pipeline import training_job
+from pipeline import summary, training_job
 from tests.unit.deploy.manifests import DEPLOY, documents
 
 FOLDER = DEPLOY / 'kubernetes/training'
@@ -78,6 +78,21 @@ def test_there_are_as_many_pods_as_workers(spec):
     workers,
   )
   assert spec['successPolicy'] == {'rules': [{'succeededIndexes': '0'}]}
+
+
+@pytest.mark.parametrize('spec', [JOB['spec'], REPLICATED['template']['spec']], ids=['job', 'set'])
+def test_a_model_that_was_refused_is_not_trained_again(spec):
+  (rule,) = spec['podFailurePolicy']['rules']
+  (container,) = spec['template']['spec']['containers']
+  refused = summary.exit_code({'outcome': summary.NOT_BLESSED, 'answer_error': None})
+  assert rule['action'] == 'FailJob'
+  assert rule['onExitCodes'] == {
+    'containerName': container['name'],
+    'operator': 'In',
+    'values': [refused],
+  }
+  # Kubernetes asks for it beside such a rule.
+  assert spec['template']['spec']['restartPolicy'] == 'Never'
 
 
 def test_a_pod_of_the_job_finds_the_others_through_the_service():
