@@ -12,7 +12,7 @@ from tfx.dsl.components.common.resolver import Resolver
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import (
   LatestBlessedModelStrategy,
 )
-from tfx.orchestration import data_types, metadata
+from tfx.orchestration import data_types
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
 from tfx.types import standard_artifacts
@@ -43,6 +43,7 @@ from pipeline import (
   beam_engine,
   data_check,
   evaluation,
+  metadata_store,
   own_code,
   publication_check,
   search_space,
@@ -53,7 +54,6 @@ from schemas import features
 from schemas.config import Config
 
 BEAM_ARGS = beam_engine.LOCAL
-METADATA_FILE = 'metadata.sqlite'
 # Their workers read images and write results by paths, not by addresses of a bucket.
 _FILES_OF_THIS_MACHINE = (ImageExampleGen, Evaluator, ProductionEvaluator)
 # The parts of the config that training reads.
@@ -287,9 +287,7 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
     components=nodes,
     enable_cache=config.run.cache,
     # Kubeflow keeps the metadata itself.
-    metadata_connection_config=None
-    if kubeflow
-    else (metadata.sqlite_metadata_connection_config(str(root / METADATA_FILE))),
+    metadata_connection_config=None if kubeflow else metadata_store.connection(config),
     beam_pipeline_args=list(engine),
   )
 

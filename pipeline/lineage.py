@@ -1,6 +1,6 @@
 """The record of runs: what ran, and what a published version was made from.
 
-Read from the run root: metadata.sqlite, which TFX writes, and each run's
+Read from the metadata store, which TFX writes, and each run's
 summary.json, which Sightline writes. Nothing is written here.
 
 ml_metadata is imported inside a function: the command line imports this module
@@ -15,11 +15,11 @@ import pathlib
 from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
-from pipeline import run_notes, serving_difference
+from pipeline import metadata_store, run_notes, serving_difference
 from schemas.config import Config
 from schemas.errors import RunError
 
-DATABASE = 'metadata.sqlite'
+DATABASE = metadata_store.FILE
 SUMMARY = 'summary.json'
 
 # Names that TFX gives in its store.
@@ -162,7 +162,7 @@ class Record:
       RunError: there is none.
     """
     self._root = pathlib.Path(root)
-    self._store = _open(self._root / DATABASE)
+    self._store = metadata_store.open_store(self._root)
     contexts = self._store.get_contexts_by_type(_RUN)
     self._run_names = {context.id: context.name for context in contexts}
     self._notes = {context.name: _values(context.custom_properties) for context in contexts}
@@ -389,25 +389,6 @@ def record(config: Config) -> Record:
     RunError: it has not run yet.
   """
   return Record(run_root(config))
-
-
-def _open(path: pathlib.Path):
-  from ml_metadata import errors
-  from ml_metadata.metadata_store import metadata_store
-  from ml_metadata.proto import metadata_store_pb2 as mlmd
-
-  if not path.exists():
-    raise RunError(
-      f'{path}: expected the record of earlier runs. Received: no such file. '
-      'Start one with: sightline run CONFIG'
-    )
-  connection = mlmd.ConnectionConfig()
-  connection.sqlite.filename_uri = str(path)
-  connection.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READONLY
-  try:
-    return metadata_store.MetadataStore(connection)
-  except (errors.StatusError, RuntimeError) as error:
-    raise RunError(f'{path}: expected a store that TFX wrote. Received: {error}') from error
 
 
 def read_json(path: pathlib.Path) -> dict:

@@ -4,6 +4,8 @@ import dataclasses
 import pathlib
 from typing import Any
 
+from pipeline import metadata_store
+
 SIGNIFICANT = 0.05
 
 
@@ -42,18 +44,17 @@ class Looks:
     )
 
 
-def count(metadata_file: pathlib.Path, test_sha256: str, from_record: bool) -> Looks:
+def count(root: pathlib.Path, test_sha256: str, from_record: bool) -> Looks:
   """Counts the stored predictions on one test set.
 
   Args:
-    metadata_file: the SQLite file of the experiment's metadata.
+    root: of the experiment's runs.
     test_sha256: custom property of the predictions, as the Evaluator writes it.
     from_record: of the run that asks.
   """
   from tfx.orchestration import metadata
 
-  connection = metadata.sqlite_metadata_connection_config(str(metadata_file))
-  with metadata.Metadata(connection) as handle:
+  with metadata.Metadata(metadata_store.of_root(root)) as handle:
     found = [
       artifact.custom_properties
       for artifact in handle.store.get_artifacts_by_type('components.Predictions')

@@ -10,6 +10,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline import metadata_store
 from schemas.errors import RunError
 
 GOAL = 'goal'
@@ -25,13 +26,16 @@ def tidy(text: str) -> str:
   return ' '.join(text.split())
 
 
-def at_start(connection, contexts, run_id: str, notes: Mapping[str, str | int]) -> None:
+def at_start(
+  connection, contexts, pipeline_name: str, run_id: str, notes: Mapping[str, str | int]
+) -> None:
   """Writes notes before the first component runs; empty ones are left out.
 
   Args:
     connection: of the metadata store.
     contexts: of the first component, in TFX's representation. They are registered as
       its launcher does, which then finds them.
+    pipeline_name: of the run.
     run_id: the name of the run.
     notes: by name.
   """
@@ -39,15 +43,17 @@ def at_start(connection, contexts, run_id: str, notes: Mapping[str, str | int]) 
   from tfx.orchestration.portable.mlmd import context_lib
 
   with metadata.Metadata(connection) as handle:
+    if connection.WhichOneof('config') == 'postgresql':
+      metadata_store.check(handle.store, pipeline_name, run_id)
     context_lib.prepare_contexts(handle, contexts)
     _add(handle.store, run_id, {name: value for name, value in notes.items() if value != ''})
 
 
-def conclude(database: pathlib.Path, run_id: str, text: str) -> list[dict[str, str]]:
+def conclude(root: pathlib.Path, run_id: str, text: str) -> list[dict[str, str]]:
   """Adds a conclusion to a run; earlier ones stay.
 
   Args:
-    database: metadata.sqlite of the run root.
+    root: of the runs.
     run_id: a run that the store knows.
     text: what came of it.
 
@@ -58,19 +64,14 @@ def conclude(database: pathlib.Path, run_id: str, text: str) -> list[dict[str, s
     RunError: there is no text, or the store cannot be written.
   """
   from ml_metadata import errors
-  from ml_metadata.metadata_store import metadata_store
-  from ml_metadata.proto import metadata_store_pb2 as mlmd
 
   said = tidy(text)
   if not said:
     raise RunError(
       f'conclusion of run {run_id}: expected a sentence. Received: nothing. Put it in quotes.'
     )
-  connection = mlmd.ConnectionConfig()
-  connection.sqlite.filename_uri = str(database)
-  connection.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READWRITE
+  store = metadata_store.open_store(root, read_only=False)
   try:
-    store = metadata_store.MetadataStore(connection)
     known = store.get_context_by_type_and_name(_RUN, run_id).custom_properties
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
     earlier = conclusions({CONCLUSIONS: known[CONCLUSIONS].string_value})
@@ -78,7 +79,7 @@ def conclude(database: pathlib.Path, run_id: str, text: str) -> list[dict[str, s
     _add(store, run_id, {CONCLUSIONS: json.dumps(found, ensure_ascii=False)})
   except (errors.StatusError, RuntimeError) as error:
     raise RunError(
-      f'{database}: expected a store that can be written. Received: {error}'
+      f'{metadata_store.place(root)}: expected a store that can be written. Received: {error}'
     ) from error
   return found
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from models.training import energy
-from pipeline import provenance, run_notes, run_owner
+from pipeline import metadata_store, provenance, run_notes, run_owner
 from schemas.config import Config
 from schemas.errors import ConfigError, RunError, SightlineError
 
@@ -121,6 +121,7 @@ def open_run(config: Config) -> Iterator[Run]:
         'one a root of its own: --set run.root=FOLDER'
       ) from error
     run_owner.note(config)
+    metadata_store.note(config)
     yield _new_run(root)
 
 
@@ -232,7 +233,9 @@ def _launch_all(
   deployment = runner_utils.extract_local_deployment_config(compiled)
   nodes = [node.pipeline_node for node in compiled.nodes]
   notes = {'goal': run.goal, **provenance.properties(run.provenance)}
-  run_notes.at_start(_store(deployment), nodes[0].contexts, run.run_id, notes)
+  run_notes.at_start(
+    _store(deployment), nodes[0].contexts, compiled.pipeline_info.id, run.run_id, notes
+  )
   listener.planned([node.node_info.id for node in nodes])
   for node in nodes:
     raise_what_was_lost()

@@ -92,7 +92,7 @@ def conclude(config: pathlib.Path, wanted: str, text: str, overrides: Sequence[s
     loaded = load_config(config, overrides)
     record = lineage.record(loaded)
     run_id = record.run_id(wanted)
-    found = run_notes.conclude(lineage.run_root(loaded) / lineage.DATABASE, run_id, text)
+    found = run_notes.conclude(lineage.run_root(loaded), run_id, text)
     recorded = bool(record.summary(run_id))
     if recorded:
       summary.conclude(record.folder(run_id), found)

@@ -14,7 +14,14 @@ from components.audit import outputs
 from components.image_example_gen import quarantine, spans
 from components.serving_validator.gate import Gate
 from models.training import energy as meter
-from pipeline import floors_text, looks_at_test, provenance, runner, training_summary
+from pipeline import (
+  floors_text,
+  looks_at_test,
+  metadata_store,
+  provenance,
+  runner,
+  training_summary,
+)
 from schemas.config import Config
 from schemas.errors import DataError
 
@@ -109,7 +116,7 @@ def collect(config: Config, run: runner.Run) -> dict[str, Any]:
     'paths': {
       'run_root': str(root),
       'log': str(run.log),
-      'metadata': str(root / 'metadata.sqlite'),
+      'metadata': metadata_store.place(root),
       'serving': str(config.publish.directory / config.model_name),
       'evaluation': _uri(artifacts, 'Evaluator', 'evaluation'),
       'manifest': _file(artifacts, 'ImageExampleGen', 'dataset', 'manifest.parquet'),
@@ -427,7 +434,7 @@ def _looks(config: Config, artifacts: dict) -> dict[str, Any] | None:
   test = predictions.get_string_custom_property('test_sha256')
   from_record = bool(predictions.get_int_custom_property('from_record'))
   assert config.run.root is not None
-  return looks_at_test.count(config.run.root / 'metadata.sqlite', test, from_record).as_dict()
+  return looks_at_test.count(config.run.root, test, from_record).as_dict()
 
 
 def _artifacts(config: Config, run: runner.Run) -> dict[tuple[str, str], Any]:
@@ -439,19 +446,18 @@ def _artifacts(config: Config, run: runner.Run) -> dict[tuple[str, str], Any]:
   }
   if not ids:
     return {}
-  from ml_metadata.proto import metadata_store_pb2
+  from ml_metadata.proto import metadata_store_pb2 as mlmd
   from tfx.orchestration import metadata
   from tfx.types import artifact_utils
 
   root = config.run.root
   assert root is not None
-  connection = metadata.sqlite_metadata_connection_config(str(root / 'metadata.sqlite'))
   found = {}
-  with metadata.Metadata(connection) as handle:
+  with metadata.Metadata(metadata_store.of_root(root)) as handle:
     events = [
       event
       for event in handle.store.get_events_by_execution_ids(list(ids))
-      if event.type == metadata_store_pb2.Event.OUTPUT
+      if event.type == mlmd.Event.OUTPUT
     ]
     rows = {
       row.id: row

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import Field
 
+from schemas import metadata_url
 from schemas.beam import BeamConfig
 from schemas.node import Node
 
@@ -333,6 +334,11 @@ class TrainConfig(Node):
   budget_minutes: Positive | None = Field(
     None, description='for the training; a plan that does not fit proposes one that does'
   )
+  strategy: Literal['none', 'mirrored', 'multi_worker'] = Field(
+    'none',
+    description='mirrored: all GPUs of this machine; multi_worker: several machines. batch_size is '
+    'that of all of them together',
+  )
   stages: tuple[StageConfig, ...] | None = Field(
     None, description='written out, this replaces epochs, frozen_epochs and learning_rate'
   )
@@ -344,6 +350,22 @@ class TrainConfig(Node):
         f'schedule plateau expects decay_epochs below early_stopping_patience, '
         f'{self.early_stopping_patience}: the stage would end before its rate falls. '
         f'Received: {self.decay_epochs}'
+      )
+    return self
+
+  @pydantic.model_validator(mode='after')
+  def _what_a_strategy_allows(self) -> 'TrainConfig':
+    if self.strategy == 'none':
+      return self
+    if self.feature_copies:
+      raise ValueError(
+        f'strategy {self.strategy} expects feature_copies: 0, since each replica computes the '
+        f'features of its own images anew. Received: {self.feature_copies}'
+      )
+    if self.precision == 'mixed_float16':
+      raise ValueError(
+        f'strategy {self.strategy} expects precision auto, float32 or mixed_bfloat16: the scale of '
+        'the loss is kept by one device alone. Received: mixed_float16'
       )
     return self
 
@@ -553,6 +575,27 @@ class RunConfig(Node):
   engine: Literal['local', 'vertex', 'kfp'] = Field(
     'local', description='for `sightline compile`, which sets it: Vertex AI, or Kubeflow Pipelines'
   )
+  metadata: str | None = Field(
+    None,
+    description='database of a PostgreSQL server, postgresql://USER@HOST:PORT/DATABASE, one for '
+    'each experiment; by default a file of the run root. The password is not written here: '
+    'PGPASSWORD or PGPASSFILE of the environment',
+  )
+
+  @pydantic.field_validator('metadata')
+  @classmethod
+  def _metadata_has_an_address(cls, metadata: str | None) -> str | None:
+    if metadata is not None:
+      metadata_url.parse(metadata)
+    return metadata
+
+  @pydantic.model_validator(mode='after')
+  def _kubeflow_keeps_the_metadata(self) -> 'RunConfig':
+    if self.engine != 'local' and self.metadata:
+      raise ValueError(
+        'engine: Kubeflow keeps the metadata itself. Expected: no metadata beside it'
+      )
+    return self
 
 
 class ResourcesConfig(Node):

@@ -6,6 +6,7 @@ lies below the working directory: data/<name> and runs/<name>.
 
 import difflib
 import pathlib
+import re
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -213,7 +214,7 @@ def _explain(source: str, problem) -> str:
   if problem['type'] == 'value_error':
     return f'{source}: {key}: {problem["ctx"]["error"]}.'
   expected = problem['msg'].removeprefix('Input ')
-  return f'{source}: {key} {expected}. Received: {problem["input"]!r}.'
+  return f'{source}: {key} {expected}. Received: {_shown(problem["input"])}.'
 
 
 def known_keys(location: Iterable) -> list[str]:
@@ -242,3 +243,8 @@ def _section(annotation) -> type[pydantic.BaseModel] | None:
     if found:
       return found
   return None
+
+
+def _shown(value: Any) -> str:
+  """Returns what was received, without the password of an address."""
+  return re.sub(r'://([^/@:\s]*):[^/\s]*@', r'://\1:...@', repr(value))

@@ -17,6 +17,7 @@ import tensorflow as tf
 from models import augmentation
 from models.training import memory, network_parts
 from models.training.input_pipeline import Order, TrainingBatches
+from models.training.replicas import Share
 from schemas.config import AugmentConfig, StageConfig, TrainConfig
 
 # Features may take so much of the memory that is free.
@@ -47,18 +48,20 @@ class PixelFeed:
     batches: TrainingBatches,
     validation: Iterable,
     head_only: bool,
+    share: Share | None = None,
   ):
     self.inputs = tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)
     self.validation = validation
     self._model = model
     self._batches = batches
+    self._share = share
     self._parts = (
       (network_parts.to_features(model), network_parts.head(model)) if head_only else None
     )
 
   def epochs(self, first: int, epochs: int, skip: int = 0) -> tf.data.Dataset:
     """Returns the batches of epochs, counted over all stages."""
-    return self._batches.epochs(first, epochs, skip)
+    return self._batches.epochs(first, epochs, skip, self._share)
 
   def train_logits(self, pixels: tf.Tensor) -> tf.Tensor:
     """Returns logits in training mode; a frozen backbone stays in inference mode."""

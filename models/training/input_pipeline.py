@@ -17,6 +17,7 @@ import tensorflow as tf
 from models import augmentation, decoder
 from models.records import Records, read_records
 from models.training import sampling
+from models.training.replicas import Share
 from schemas import features
 from schemas.config import AugmentConfig, ImageConfig
 
@@ -58,16 +59,20 @@ class Decoding:
     self.decode = tf.function(decode, input_signature=[strings], autograph=False)
 
 
-def batches(records: Records, decoding: Decoding, batch_size: int) -> tf.data.Dataset:
+def batches(
+  records: Records, decoding: Decoding, batch_size: int, share: Share | None = None
+) -> tf.data.Dataset:
   """Returns (pixels, one-hot labels) in file order: what validation sees.
+
+  Of several workers each takes every W-th batch.
 
   Pixels are float32 [N, height, width, 3], 0..255; labels float32 [N, classes].
   """
-  batched = read_records(records.files).batch(batch_size)
+  batched, steps = read_records(records.files).batch(batch_size), records.steps(batch_size)
+  if share and share.workers > 1:
+    batched, steps = batched.shard(share.workers, share.worker), share.of_steps(steps)
   decoded = batched.map(decoding.decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-  return decoded.apply(tf.data.experimental.assert_cardinality(records.steps(batch_size))).prefetch(
-    tf.data.AUTOTUNE
-  )
+  return decoded.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(tf.data.AUTOTUNE)
 
 
 def decoded_bytes(records: Records, image: ImageConfig) -> int:
@@ -219,19 +224,24 @@ class TrainingBatches:
       self._kept = tf.constant(pixels), tf.constant(labels)
     return True
 
-  def epochs(self, first: int, epochs: int, skip: int = 0) -> tf.data.Dataset:
+  def epochs(
+    self, first: int, epochs: int, skip: int = 0, share: Share | None = None
+  ) -> tf.data.Dataset:
     """Returns (pixels, labels) of several epochs; the same whenever it is asked for.
 
     Args:
       first: epoch, counted over all stages, from 0.
       epochs: how many, that one included.
       skip: batches at its head to leave out.
+      share: of each batch, where several workers have one each; augmentation is drawn for a
+        worker's rows, not for the batch. Where a batch has no row for a worker, it gets one
+        whose label is all zeros.
 
     Returns:
       Pixels float32 [N, height, width, 3], 0..255; labels float32 [N, classes], which
       sum to 1.
     """
-    return self._prepared(self.order.arrange(self._values(), first, epochs, skip))
+    return self._prepared(self.order.arrange(self._values(), first, epochs, skip), share)
 
   def in_file_order(self, copy: int) -> tf.data.Dataset:
     """Returns every image once, augmented as copy number `copy`: for features that are kept.
@@ -255,9 +265,19 @@ class TrainingBatches:
       return self.decoding.decode(values)
     return tf.gather(self._kept[0], values), tf.gather(self._kept[1], values)
 
-  def _prepared(self, batched: tf.data.Dataset) -> tf.data.Dataset:
+  def _prepared(self, batched: tf.data.Dataset, share: Share | None = None) -> tf.data.Dataset:
+    def whole(values: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+      return self._change(*self._decoded(values), seed)
+
+    def shared(values: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+      assert share is not None
+      first, end = share.of_batch(tf.shape(values)[0])
+      own = tf.stack([seed[0], seed[1] * share.workers + share.worker])
+      pixels, labels = whole(values[first : tf.maximum(end, first + 1)], own)
+      return pixels, labels * tf.cast(end > first, labels.dtype)
+
     prepared = batched.map(
-      lambda values, seed: self._change(*self._decoded(values), seed),
+      shared if share and share.workers > 1 else whole,
       num_parallel_calls=tf.data.AUTOTUNE,
       deterministic=True,
     ).prefetch(tf.data.AUTOTUNE)

@@ -7,6 +7,7 @@ before a value that is not finite reaches the weights.
 
 import contextlib
 import dataclasses
+import hashlib
 import logging
 import math
 import pathlib
@@ -35,6 +36,7 @@ from models.training import (
 )
 from models.training.data import TrainingData
 from models.training.progress import Progress
+from models.training.replicas import Replicas
 from schemas.config import Config, StageConfig
 from schemas.errors import TrainingError
 
@@ -101,6 +103,8 @@ class Loop:
     data: TrainingData,
     kept: checkpoints.Checkpoints,
     run_folder: pathlib.Path,
+    replicas: Replicas | None = None,
+    rebuild: Callable[[], keras.Model] | None = None,
   ):
     """Prepares a training.
 
@@ -110,8 +114,12 @@ class Loop:
       data: records of train and val.
       kept: where checkpoints are written.
       run_folder: receives the curves.
+      replicas: those that train together; by default this device alone.
+      rebuild: makes the same network anew; asked for by several replicas.
     """
     self._model = model
+    self._replicas = replicas or Replicas()
+    self._rebuild = rebuild
     self._config = config
     self._kept = kept
     self._folder = run_folder
@@ -129,6 +137,7 @@ class Loop:
     if train.keep_decoded and input_pipeline.decoded_bytes(data.val, config.image) < _to_keep():
       validation = validation.cache()
     self._validation = input_pipeline.Repeatedly(validation)
+    self._own_validation = self._share_of_validation(data, decoding) or self._validation
     weights = None
     if train.class_weights:
       # Of an epoch as it is shown: sampling has evened the classes out already.
@@ -141,6 +150,19 @@ class Loop:
     self._best_written: int | None = None
     self._written_at = time.monotonic()
     self.position = Position()
+
+  def _share_of_validation(
+    self, data: TrainingData, decoding: input_pipeline.Decoding
+  ) -> input_pipeline.Repeatedly | None:
+    share, train = self._replicas.share, self._config.train
+    if share.workers == 1:
+      return None
+    own = input_pipeline.batches(data.val, decoding, train.batch_size, share)
+    if (
+      train.keep_decoded and input_pipeline.decoded_bytes(data.val, self._config.image) < _to_keep()
+    ):
+      own = own.cache()
+    return input_pipeline.Repeatedly(own)
 
   def first_plain_batch(self) -> tuple[np.ndarray, np.ndarray]:
     """Reads and decodes the first batch of train anew, as validation would see it."""
@@ -195,13 +217,42 @@ class Loop:
     if self._config.train.keep_decoded and sum(stage.epochs for stage in plan) > 1:
       self._keep_decoded()
     try:
-      for index in range(self.position.stage, len(plan)):
-        at_hand = resumed if resumed and index == resumed.meta['position']['stage'] else None
-        _Stage(self, plan[index], at_hand).run()
+      with self._replicas.noticing_loss(self._kept.folder), self._on_every_replica():
+        for index in range(self.position.stage, len(plan)):
+          at_hand = resumed if resumed and index == resumed.meta['position']['stage'] else None
+          _Stage(self, plan[index], at_hand).run()
     finally:
       self._validation.close()
+      self._own_validation.close()
       self._curves.close()
     return self.position
+
+  @contextlib.contextmanager
+  def _on_every_replica(self) -> Iterator[None]:
+    """Trains a copy of the network that lies on every replica, where there are several."""
+    if not self._replicas.strategy:
+      yield
+      return
+    assert self._rebuild is not None
+    model = self._model
+    state = [_array(variable) for variable in model.variables]
+    digest = hashlib.sha256(b''.join(value.tobytes() for value in state)).hexdigest()
+    began_at = {'batches': self.position.batches_done, 'weights': digest}
+    self._replicas.expect_same('where the training begins', began_at)
+    with self._replicas.scope():
+      self._model = self._rebuild()
+    for variable, value in zip(self._model.variables, state, strict=True):
+      variable.assign(value)
+    self._replicas.part_seeds(self._model)
+    try:
+      yield
+    finally:
+      self._bring_back(model)
+      self._model = model
+
+  def _bring_back(self, model: keras.Model) -> None:
+    for variable, trained in zip(model.variables, self._model.variables, strict=True):
+      variable.assign(_array(trained))
 
   def _keep_decoded(self) -> None:
     # An array and the tensor made of it lie in memory for a moment.
@@ -227,7 +278,9 @@ class Loop:
     )
 
   def save(self, optimizer: keras.optimizers.Optimizer | None, more: Mapping[str, Any]) -> None:
-    """Writes a checkpoint of this very moment."""
+    """Writes a checkpoint of this very moment; of several workers the chief does."""
+    if not self._replicas.is_chief:
+      return
     if self._best is not None and self._best_written != self.position.best_epoch:
       assert self.position.best_epoch is not None
       self._kept.save_best(self.position.best_epoch, self._best)
@@ -282,7 +335,8 @@ class _Stage:
     self._steps = loop._order.steps()
     self._feed, self._cached = self._choose_feed()
     self._schedule = schedules.build(train, config, self._steps / train.accumulate)
-    optimizer = optimizers.build(train, config, self._schedule, loop._model)
+    with loop._replicas.scope():
+      optimizer = optimizers.build(train, config, self._schedule, loop._model)
     self._inner = optimizer
     if keras.config.dtype_policy().compute_dtype == 'float16':
       optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
@@ -295,9 +349,11 @@ class _Stage:
       optimizer,
       self._feed.inputs,
       loop._classes,
+      loop._replicas,
+      train.batch_size,
     )
     self._evaluate = step.EvaluationStep(
-      self._feed.logits, loop._val_loss, self._feed.inputs, loop._classes
+      self._feed.logits, loop._val_loss, self._feed.inputs, loop._classes, loop._replicas
     )
     self._batches: Iterator = iter(())
     self._progress = Progress(config.name, config.epochs, self._steps, train.batch_size)
@@ -375,6 +431,7 @@ class _Stage:
     position = self._loop.position
     began = time.monotonic()
     figures = self._figures()
+    self._loop._replicas.level(self._loop._model)
     with _averaged(self._inner, self._loop._model):
       val_loss, val_accuracy = self._evaluate(self._feed.validation)
       if not math.isfinite(val_loss):
@@ -423,7 +480,7 @@ class _Stage:
 
   def _rate(self) -> float:
     """Returns the rate of the last update."""
-    updates = int(self._inner.iterations)
+    updates = int(self._inner.iterations.numpy())
     return float(self._schedule(max(updates - 1, 0)))
 
   def _stop(self, inputs: tf.Tensor, labels: tf.Tensor) -> None:
@@ -462,12 +519,15 @@ class _Stage:
   def _choose_feed(self) -> tuple[feeds.Feed, feeds.Cached | None]:
     loop = self._loop
     copies = feeds.copies_to_keep(self._train, loop._config.augment, self._config)
-    if copies:
+    # Several replicas compute the features of their own images in each epoch.
+    if copies and not loop._replicas.strategy:
       cached = feeds.cache(loop._model, loop._batches, loop._validation, copies)
       if cached:
         return cached.feed, cached
     head_only = self._config.trainable == 'head'
-    return feeds.PixelFeed(loop._model, loop._batches, loop._validation, head_only), None
+    share = loop._replicas.share
+    feed = feeds.PixelFeed(loop._model, loop._batches, loop._own_validation, head_only, share)
+    return feed, None
 
   def _record(self, rows: list[dict]) -> dict:
     best = min(rows, key=lambda row: row['val_loss'])

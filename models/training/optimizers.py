@@ -138,7 +138,7 @@ def swap_in_average(optimizer: keras.optimizers.Optimizer, model: keras.Model) -
   inner = _unwrapped(optimizer)
   if inner.raw_weights is not None:
     raise RuntimeError('the averaged weights are in the model already. Expected: swap_back first.')
-  if not inner.use_ema or int(inner.iterations) == 0:
+  if not inner.use_ema or int(inner.iterations.numpy()) == 0:
     return
   inner.raw_weights = tuple(np.array(one) for one in model.trainable_variables)
   inner.finalize_variable_values(model.trainable_variables)

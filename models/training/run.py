@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import pathlib
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -29,12 +30,15 @@ from models.training import (
   precision,
   preflight,
   preview,
+  process,
   rate_finder,
+  replicas,
   schedules,
   stages,
 )
+from models.training.call import TrainingCall
 from models.training.data import TrainingData
-from models.training.loop import Loop
+from models.training.loop import Loop, Position
 from models.training.progress import Progress
 from schemas import loader
 from schemas.config import Config, StageConfig
@@ -60,18 +64,53 @@ def run_fn(fn_args) -> None:
   (what model.weights was resolved to), `state_dir` (outlives the run: checkpoints lie
   there) and whatever else must be the same for a checkpoint to fit.
   """
-  given = fn_args.custom_config
-  config = _tuned(Config.model_validate_json(given['config']), fn_args.hyperparameters)
-  transform = tft.TFTransformOutput(fn_args.transform_output)
+  call = TrainingCall.of(fn_args)
+  if configured(call).train.strategy == 'multi_worker':
+    # A process can join a cluster only before it does anything else with TensorFlow.
+    process.train(call, pathlib.Path(call.custom_config['state_dir']))
+    return
+  train_and_export(call)
+
+
+def configured(call: TrainingCall) -> Config:
+  """Returns the config of a training, with what a Tuner found."""
+  return _tuned(Config.model_validate_json(call.custom_config['config']), call.hyperparameters)
+
+
+def train_and_export(call: TrainingCall) -> None:
+  """Does what run_fn was called for, together with the other replicas where there are some.
+
+  Of several workers the chief alone writes into the folders of the call; each of the others
+  has a folder that is thrown away.
+  """
+  given, config = call.custom_config, configured(call)
+  team = replicas.join(config.train)
+  transform = tft.TFTransformOutput(call.transform_output)
   data = TrainingData(
-    train=records.record_files(fn_args.train_files),
-    val=records.record_files(fn_args.eval_files),
+    train=records.record_files(call.train_files),
+    val=records.record_files(call.eval_files),
     transform=transform,
   )
-  run_folder = pathlib.Path(fn_args.model_run_dir)
+  run_folder = pathlib.Path(call.model_run_dir)
   state = pathlib.Path(given.get('state_dir') or run_folder)
-  kept = checkpoints.Checkpoints(state / CHECKPOINTS / fingerprint(config, given, data))
-  trained = train(config, data, given['weights'], run_folder, kept)
+  key = fingerprint(config, given, data)
+  kept = checkpoints.Checkpoints(state / CHECKPOINTS / key)
+  with team.noticing_loss(kept.folder):
+    team.expect_same('config, code, data and weights of the training', key)
+    if team.is_chief:
+      trained = train(config, data, given['weights'], run_folder, kept, team)
+      _export(config, data, trained, call)
+    else:
+      with tempfile.TemporaryDirectory() as thrown_away:
+        follow(config, data, given['weights'], pathlib.Path(thrown_away), kept, team)
+    # Who leaves early looks like one that was lost.
+    team.sum([1.0])
+  if team.is_chief:
+    kept.remove()
+
+
+def _export(config: Config, data: TrainingData, trained: 'Trained', call: TrainingCall) -> None:
+  exported = pathlib.Path(call.serving_model_dir)
   export.export(
     trained.model,
     data.transform,
@@ -79,13 +118,12 @@ def run_fn(fn_args) -> None:
     config,
     data.labels,
     trained.known,
-    pathlib.Path(fn_args.serving_model_dir),
-    given.get('run_id', ''),
+    exported,
+    call.custom_config.get('run_id', ''),
     trained.decision,
   )
   if config.train.checks:
-    _prove(config, data, trained, pathlib.Path(fn_args.serving_model_dir), run_folder)
-  kept.remove()
+    _prove(config, data, trained, exported, pathlib.Path(call.model_run_dir))
 
 
 def _prove(
@@ -149,6 +187,7 @@ def train(
   weights: str,
   run_folder: pathlib.Path,
   kept: checkpoints.Checkpoints | None = None,
+  team: replicas.Replicas | None = None,
 ) -> Trained:
   """Runs every stage and restores the best weights.
 
@@ -159,6 +198,7 @@ def train(
     run_folder: receives the curves, training.json and the backbone's weights.
     kept: checkpoints of this very training; where there are some, it goes on from the
       last. By default they are kept in run_folder.
+    team: those that train together, this process being their chief; by default one device.
 
   Returns:
     The model under float32, and what belongs to it.
@@ -168,12 +208,20 @@ def train(
       checkpoint cannot be written.
     WeightsError: the weights that were asked for are not to be had.
   """
+  team = team or replicas.Replicas()
   run_folder.mkdir(parents=True, exist_ok=True)
   kept = kept or checkpoints.Checkpoints(run_folder / CHECKPOINTS)
   keras.utils.set_random_seed(config.train.seed)
   with energy.Meter() as meter, _reproducible(config.train.deterministic):
     resumed = kept.latest()
-    trained = _train(config, data, weights, run_folder, kept, resumed)
+    fitted = _fit(config, data, weights, run_folder, kept, resumed, team)
+    trained = _finish(config, data, fitted, run_folder)
+  if team.strategy:
+    trained.record['strategy'] = {
+      'name': config.train.strategy,
+      'replicas': team.count,
+      'workers': team.share.workers,
+    }
   earlier = _used_before(resumed)
   record = trained.record | {
     'seconds': round(meter.seconds + earlier.get('seconds', 0.0), 1),
@@ -183,6 +231,23 @@ def train(
   }
   _write_record(record, run_folder)
   return dataclasses.replace(trained, record=record)
+
+
+def follow(
+  config: Config,
+  data: TrainingData,
+  weights: str,
+  run_folder: pathlib.Path,
+  kept: checkpoints.Checkpoints,
+  team: replicas.Replicas,
+) -> None:
+  """Takes every step together with the chief, and writes nothing that is kept.
+
+  Args are those of `train`; kept is read from, where the chief goes on from a checkpoint.
+  """
+  keras.utils.set_random_seed(config.train.seed)
+  with _reproducible(config.train.deterministic):
+    _fit(config, data, weights, run_folder, kept, kept.latest(), team)
 
 
 def _used_before(resumed: checkpoints.Checkpoint | None) -> dict[str, float]:
@@ -197,14 +262,26 @@ def _used_before(resumed: checkpoints.Checkpoint | None) -> dict[str, float]:
   }
 
 
-def _train(
+@dataclasses.dataclass(frozen=True)
+class _Fitted:
+  """A network after its last stage."""
+
+  model: keras.Model
+  loop: Loop
+  facts: dict[str, Any]
+  chosen: precision.Precision
+  position: Position
+
+
+def _fit(
   config: Config,
   data: TrainingData,
   weights: str,
   run_folder: pathlib.Path,
   kept: checkpoints.Checkpoints,
   resumed: checkpoints.Checkpoint | None,
-) -> Trained:
+  team: replicas.Replicas,
+) -> _Fitted:
   mean, variance = data.pixel_statistics()
   classes = len(data.labels)
   facts: dict[str, Any] = dict(resumed.meta['facts']) if resumed else {}
@@ -212,7 +289,7 @@ def _train(
   chosen = (
     precision.Precision(**facts['precision'])
     if resumed
-    else precision.choose(config, classes, steps)
+    else _choose_precision(config, classes, steps, team)
   )
   previous = keras.config.dtype_policy()
   keras.config.set_dtype_policy(chosen.policy)
@@ -230,14 +307,40 @@ def _train(
     plan = stages.plan(config.train, loaded.knows_something, loaded.source)
     _log.info('%s; precision %s (%s)', loaded.reason, chosen.policy, chosen.reason)
     facts['precision'] = dataclasses.asdict(chosen)
-    loop = Loop(model, config, data, kept, run_folder)
-    _draw(loop, config, data, run_folder)
+
+    def rebuild() -> keras.Model:
+      return classifier.build(config.model, config.image, classes, mean, variance)
+
+    loop = Loop(model, config, data, kept, run_folder, team, rebuild)
+    if team.is_chief:
+      _draw(loop, config, data, run_folder)
     if not resumed:
-      facts |= _look(model, loop, config, data, plan, run_folder)
+      facts |= team.from_chief(lambda: _look(model, loop, config, data, plan, run_folder))
     position = loop.run(_at_found_rate(plan, facts), facts, resumed)
   finally:
     keras.config.set_dtype_policy(previous)
-  pretrained.save(model.get_layer('backbone'), name, run_folder)
+  return _Fitted(model, loop, facts, chosen, position)
+
+
+def _choose_precision(
+  config: Config, classes: int, steps: int, team: replicas.Replicas
+) -> precision.Precision:
+  """Chooses once for all of them: what is measured differs from one machine to the next."""
+  found = team.from_chief(lambda: dataclasses.asdict(precision.choose(config, classes, steps)))
+  chosen = precision.Precision(**found)
+  if team.strategy and chosen.policy == precision.FLOAT16:
+    reason = f'strategy {config.train.strategy} keeps no scale of the loss, which float16 needs'
+    return precision.Precision(precision.FLOAT32, reason)
+  return chosen
+
+
+def _finish(
+  config: Config, data: TrainingData, fitted: _Fitted, run_folder: pathlib.Path
+) -> Trained:
+  model, facts, position = fitted.model, fitted.facts, fitted.position
+  mean, variance = data.pixel_statistics()
+  classes = len(data.labels)
+  pretrained.save(model.get_layer('backbone'), backbones.name_of(config.model), run_folder)
   findings = diagnosis.diagnose(position.rows, config.train.early_stopping_patience, classes)
   record = {
     'labels': data.labels,
@@ -264,11 +367,11 @@ def _train(
     ),
     'diagnosis': [dataclasses.asdict(finding) for finding in findings],
   }
-  if chosen.policy != 'float32':
+  if fitted.chosen.policy != 'float32':
     model = classifier.rebuild_in_float32(
       model, config.model, config.image, classes, mean, variance
     )
-  known, tuned = _tune(model, loop, config, data)
+  known, tuned = _tune(model, fitted.loop, config, data)
   return Trained(model, record | {'decision': dataclasses.asdict(tuned)}, tuned.decision, known)
 
 

@@ -10,8 +10,13 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from models.training.replicas import Replicas
+
 # What an epoch adds up: loss and hits weighted by images, images, gradient norms, steps.
 _SUMS = 5
+
+# Gradients, the mean loss, hits and images.
+_Differentiated = tuple[list, tf.Tensor, tf.Tensor, tf.Tensor]
 
 
 class Figures(NamedTuple):
@@ -37,6 +42,8 @@ class TrainStep:
     optimizer: keras.optimizers.Optimizer,
     inputs: tf.TensorSpec,
     classes: int,
+    replicas: Replicas | None = None,
+    batch_size: int = 1,
   ):
     """Prepares a step; nothing is traced before the first call.
 
@@ -47,7 +54,11 @@ class TrainStep:
       optimizer: with or without a LossScaleOptimizer around it.
       inputs: of a batch, with a first dimension of None.
       classes: K.
+      replicas: those that share each batch; by default this device alone.
+      batch_size: of all replicas; only they ask for it.
     """
+    self._replicas = replicas or Replicas()
+    self._batch_size = batch_size
     self._forward = forward
     self._variables = model.trainable_variables
     changed = {id(variable) for variable in self._variables}
@@ -79,13 +90,11 @@ class TrainStep:
 
   def _step(self, inputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     scaled = isinstance(self._optimizer, keras.optimizers.LossScaleOptimizer)
-    variables = [variable.value for variable in self._variables]
     others = [tf.identity(variable.value) for variable in self._others]
-    with tf.GradientTape() as tape:
-      logits = self._forward(inputs)
-      loss = self._loss(labels, logits)
-      target = self._optimizer.scale_loss(loss) if scaled else loss
-    gradients = tape.gradient(target, variables)
+    differentiated = (
+      self._differentiate_together if self._replicas.strategy else self._differentiate
+    )
+    gradients, loss, hits, images = differentiated(inputs, labels)
     norm = tf.linalg.global_norm([gradient for gradient in gradients if gradient is not None])
     if scaled:
       norm /= tf.convert_to_tensor(self._optimizer.dynamic_scale)
@@ -97,8 +106,45 @@ class TrainStep:
       finite |= tf.convert_to_tensor(self._optimizer.dynamic_scale) > 1.0
     good &= finite
     tf.cond(good, lambda: self._apply(gradients), lambda: self._undo(others))
-    self._add(loss, labels, logits, norm)
+    self._add(loss, hits, images, norm)
     return good
+
+  def _differentiate(self, inputs: tf.Tensor, labels: tf.Tensor) -> _Differentiated:
+    """Returns gradients, the mean loss, hits and images of a batch."""
+    variables = [variable.value for variable in self._variables]
+    with tf.GradientTape() as tape:
+      logits = self._forward(inputs)
+      loss = self._loss(labels, logits)
+      scaled = isinstance(self._optimizer, keras.optimizers.LossScaleOptimizer)
+      target = self._optimizer.scale_loss(loss) if scaled else loss
+    gradients = tape.gradient(target, variables)
+    return gradients, loss, _hits(labels, logits), tf.cast(tf.shape(labels)[0], tf.float64)
+
+  def _differentiate_together(self, inputs: tf.Tensor, labels: tf.Tensor) -> _Differentiated:
+    """The same of a batch that is shared; all of them get the same."""
+
+    def one(inputs: tf.Tensor, labels: tf.Tensor, weight: tf.Tensor) -> list[tf.Tensor]:
+      # A label of zeros stands where a worker has no row.
+      counted = tf.cast(tf.reduce_any(labels > 0, axis=-1), tf.float32) * weight
+      images = tf.reduce_sum(counted)
+      variables = [variable.value for variable in self._variables]
+      with tf.GradientTape() as tape:
+        logits = self._forward(inputs)
+        # Not the loss as a whole: on a replica Keras divides that by their number.
+        losses = self._loss.call(labels, logits)
+        loss = tf.reduce_sum(losses * counted) / self._batch_size
+      gradients = tape.gradient(loss, variables)
+      self._learnt = [gradient is not None for gradient in gradients]
+      hits = tf.where(images > 0, _hits(labels, logits), 0.0)
+      own = [loss, hits, images, *(one for one in gradients if one is not None)]
+      return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, own)
+
+    loss, hits, images, *reduced = self._replicas.run(one, inputs, labels)
+    # The last batch of an epoch may be smaller than the others.
+    factor = self._batch_size / images
+    left = iter(reduced)
+    gradients = [next(left) * factor if learnt else None for learnt in self._learnt]
+    return gradients, loss * factor, hits, tf.cast(images, tf.float64)
 
   def _apply(self, gradients: list) -> bool:
     self._optimizer.apply(gradients, self._variables)
@@ -109,14 +155,13 @@ class TrainStep:
       variable.assign(value)
     return False
 
-  def _add(self, loss, labels, logits, norm) -> None:
-    images = tf.cast(tf.shape(labels)[0], tf.float64)
+  def _add(self, loss, hits, images, norm) -> None:
     counted = tf.math.is_finite(norm)
     self.sums.assign_add(
       tf.stack(
         [
           tf.cast(loss, tf.float64) * images,
-          tf.cast(_hits(labels, logits), tf.float64),
+          tf.cast(hits, tf.float64),
           images,
           tf.where(counted, tf.cast(norm, tf.float64), 0.0),
           tf.cast(counted, tf.float64),
@@ -134,7 +179,9 @@ class EvaluationStep:
     loss: keras.losses.Loss,
     inputs: tf.TensorSpec,
     classes: int,
+    replicas: Replicas | None = None,
   ):
+    self._replicas = replicas or Replicas()
     self._forward = forward
     self._loss = loss
     self._call = tf.function(
@@ -144,7 +191,10 @@ class EvaluationStep:
     )
 
   def __call__(self, batches: Iterable) -> tuple[float, float]:
-    """Returns the mean loss and the accuracy over batches; the same ones give the same bits."""
+    """Returns the mean loss and the accuracy over batches; the same ones give the same bits.
+
+    Of several workers each has batches of its own, and all get the means over all.
+    """
     loss = hits = images = 0.0
     for inputs, labels in batches:
       batch_loss, batch_hits = self._call(inputs, labels)
@@ -152,6 +202,7 @@ class EvaluationStep:
       loss += float(batch_loss) * count
       hits += float(batch_hits)
       images += count
+    loss, hits, images = self._replicas.sum([loss, hits, images])
     return loss / images, hits / images
 
   def _step(self, inputs: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

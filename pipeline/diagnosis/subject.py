@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 from collections.abc import Iterable
 
-from pipeline import lineage
+from pipeline import lineage, metadata_store
 from schemas.config import ServingValidatorConfig
 from schemas.errors import RunError
 from schemas.weights_hash import read_identity
@@ -82,8 +82,8 @@ def find(name: str, root: pathlib.Path | None = None) -> Subject:
     return _subject(lineage.Record(root), name)
   found = []
   failures = []
-  for database in sorted(pathlib.Path(_RUNS).glob(f'*/{lineage.DATABASE}')):
-    record = lineage.Record(database.parent)
+  for folder in sorted(filter(metadata_store.exists, pathlib.Path(_RUNS).glob('*'))):
+    record = lineage.Record(folder)
     try:
       record.run_id(name)
     except RunError as error:
@@ -102,7 +102,7 @@ def find(name: str, root: pathlib.Path | None = None) -> Subject:
 
 def _root_above(path: pathlib.Path) -> pathlib.Path:
   for folder in path.parents:
-    if (folder / lineage.DATABASE).is_file():
+    if metadata_store.exists(folder):
       return folder
   raise RunError(
     f'{path}: expected a folder below a run root, which holds {lineage.DATABASE}. Received: one '

@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline import lineage, provenance, recorded_run
+from pipeline import lineage, metadata_store, provenance, recorded_run
 
 _ANALYSIS = 'Analysis'
 _ANALYSIS_FILE = 'analysis.json'
@@ -69,7 +69,7 @@ def read(root: pathlib.Path, run_id: str, record: lineage.Record | None = None) 
     RunError: a file of the run that is no JSON.
   """
   folder = pathlib.Path(root) / run_id
-  if record is None and (root / lineage.DATABASE).exists():
+  if record is None and metadata_store.exists(pathlib.Path(root)):
     record = lineage.Record(root)
   known = record is not None and record.knows(run_id)
   found = recorded_run.read(record, run_id) if record and known else _without_store(folder, run_id)

@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pipeline import lineage
+from pipeline import lineage, metadata_store
 from schemas.errors import RunError
 
 
@@ -52,14 +52,14 @@ def _roots(runs: pathlib.Path) -> Iterator[pathlib.Path]:
     return
   for root in (runs, *sorted(path for path in runs.iterdir() if path.is_dir())):
     # A run that stopped before its first component left a summary and no store.
-    if (root / lineage.DATABASE).is_file() or any(root.glob(f'*/{lineage.SUMMARY}')):
+    if metadata_store.exists(root) or any(root.glob(f'*/{lineage.SUMMARY}')):
       yield root
 
 
 def _places(runs: pathlib.Path) -> Iterator[Place]:
   for root in _roots(runs):
     names = {path.parent.name for path in root.glob(f'*/{lineage.SUMMARY}')}
-    if (root / lineage.DATABASE).is_file():
+    if metadata_store.exists(root):
       names |= {run.run_id for run in lineage.Record(root).runs()}
     yield from (Place(root, name) for name in names)
 
@@ -68,7 +68,7 @@ def _published_as(runs: pathlib.Path, version: str) -> list[Place]:
   return [
     Place(root, lineage.Record(root).run_id(version))
     for root in _roots(runs)
-    if (root / lineage.DATABASE).is_file() and lineage.Record(root).published(version)
+    if metadata_store.exists(root) and lineage.Record(root).published(version)
   ]
 
 

@@ -127,7 +127,7 @@ def test_all_steps_run_where_the_workers_share_the_folders(tmp_path):
 
 
 def test_what_reads_files_of_this_machine_stays_on_it_with_dataflow(tmp_path):
-  found = runners(config_of('dataflow', tmp_path, runs_on='kubeflow'))
+  found = runners(config_of('dataflow', tmp_path, runs_on='vertex'))
   assert found['StatisticsGen'] == found['Transform'] == '--runner=DataflowRunner'
   assert found['ImageExampleGen'] == found['Evaluator'] == beam_engine.LOCAL[0]
 

@@ -90,7 +90,7 @@ def test_what_is_published_does_not_wait_for_the_analysis(tmp_path, engine):
   assert 'Analysis' not in nodes('Publisher')
 
 
-@pytest.mark.parametrize('engine, compared', [('local', True), ('kubeflow', False)])
+@pytest.mark.parametrize('engine, compared', [('local', True), ('vertex', False), ('kfp', False)])
 def test_a_version_is_compared_with_the_one_before_it_where_the_engine_can(
   tmp_path, engine, compared
 ):

@@ -27,14 +27,14 @@ def store(tmp_path):
       row.type_id = kind.id
       handle.store.put_artifacts([row])
 
-  return add, path
+  return add, tmp_path
 
 
 def test_candidates_are_told_apart_by_their_weights_and_test_sets_by_their_images(store):
-  add, path = store
+  add, root = store
   for test, weights in [('t', 'w1'), ('t', 'w1'), ('t', 'w2'), ('t', 'w3'), ('other', 'w4')]:
     add(test, weights)
-  found = looks_at_test.count(path, 't', False)
+  found = looks_at_test.count(root, 't', False)
   assert (found.looks, found.candidates) == (4, 3)
   # Bonferroni, by hand.
   assert found.level == pytest.approx(0.05 / 3)
@@ -43,7 +43,7 @@ def test_candidates_are_told_apart_by_their_weights_and_test_sets_by_their_image
 
 
 def test_one_candidate_calls_for_no_correction(store):
-  add, path = store
+  add, root = store
   add('t', 'w1')
-  found = looks_at_test.count(path, 't', True).as_dict()
+  found = looks_at_test.count(root, 't', True).as_dict()
   assert found['correction'] is None and found['level'] == 0.05 and found['from_record']

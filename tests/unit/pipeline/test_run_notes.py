@@ -24,7 +24,7 @@ def notes(root, run='first-run'):
 
 
 def test_a_conclusion_is_added_with_its_time_and_earlier_ones_stay(store):
-  database = store.root / lineage.DATABASE
+  database = store.root
   first = run_notes.conclude(database, 'first-run', ' too \n short ')
   assert [said['text'] for said in first] == ['too short']
   second = run_notes.conclude(database, 'first-run', 'grün, long enough')
@@ -39,7 +39,7 @@ def test_a_conclusion_is_added_with_its_time_and_earlier_ones_stay(store):
 
 def test_nothing_is_no_conclusion(store):
   with pytest.raises(RunError, match='expected a sentence'):
-    run_notes.conclude(store.root / lineage.DATABASE, 'first-run', ' ')
+    run_notes.conclude(store.root, 'first-run', ' ')
   assert run_notes.conclusions(notes(store.root)) == []
 
 
