@@ -156,10 +156,10 @@ def ceiling(export: pathlib.Path, photo: bytes, together: int = 16) -> float:
   import numpy as np
 
   from schemas import signatures
-  from serving.servable import Servable
+  from serving.frozen_servable import FrozenServable
 
   with photo_folds.quiet():
-    servable = Servable(export)
+    servable = FrozenServable(export)
   images = np.array([photo] * together, object)
   for _ in range(3):
     servable.run(signatures.SERVING_DEFAULT, {signatures.IMAGE_BYTES: images})

@@ -228,9 +228,9 @@ def _loader(backend: str) -> 'Callable[[pathlib.Path], Servable]':
     from serving.openvino_servable import OpenVinoServable
 
     return OpenVinoServable
-  from serving.servable import Servable
+  from serving.frozen_servable import FrozenServable
 
-  return Servable
+  return FrozenServable
 
 
 def _check_one(models: Models) -> None:

@@ -16,6 +16,8 @@ from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 from schemas.errors import ExportError, ServingError
 from schemas.weights_hash import weights_sha256
 
+Call = Callable[..., Sequence[np.ndarray]]
+
 # The saver's own entry among the signatures.
 _INIT_SIGNATURE = '__saved_model_init_op'
 
@@ -40,7 +42,7 @@ class Servable:
     """
     self.path = pathlib.Path(path)
     self.weights_sha256 = _hash_or_empty(self.path)
-    self._session = tf.compat.v1.Session(graph=tf.Graph())
+    self._session = tf.compat.v1.Session(graph=tf.Graph(), config=_unoptimised())
     try:
       with self._session.graph.as_default():
         meta_graph = tf.compat.v1.saved_model.load(
@@ -51,10 +53,8 @@ class Servable:
         for name, signature in meta_graph.signature_def.items()
         if name != _INIT_SIGNATURE
       }
-      # Built here, not at the first request: each costs an optimisation of the graph.
-      self._calls = {
-        name: _callable(self._session, signature) for name, signature in self.signatures.items()
-      }
+      # Built here, not at the first request, which would wait for it.
+      self._calls = self._make_calls()
     except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
       self._session.close()
       raise ExportError(
@@ -115,22 +115,35 @@ class Servable:
     """Frees the session; `run` fails from here on."""
     self._session.close()
 
+  def _make_calls(self) -> dict[str, Call]:
+    return {name: make_call(self._session, one) for name, one in self.signatures.items()}
+
 
 def numpy_dtype(info: meta_graph_pb2.TensorInfo) -> np.dtype:
   """Returns the dtype in which a tensor is fed; object for strings."""
   return np.dtype(tf.dtypes.as_dtype(info.dtype).as_numpy_dtype)
 
 
-def _callable(
-  session: tf.compat.v1.Session,
-  signature: meta_graph_pb2.SignatureDef,
-) -> Callable[..., Sequence[np.ndarray]]:
+def make_call(session: tf.compat.v1.Session, signature: meta_graph_pb2.SignatureDef) -> Call:
+  """Returns a signature as a call: its inputs in the order of their names, its outputs in theirs.
+
+  Raises:
+    ValueError, tf.errors.OpError: the session's graph has not what the signature names.
+  """
   # The public run() and make_callable() compare each shape with the
   # placeholder's and refuse what TensorFlow Serving takes.
   options = config_pb2.CallableOptions()
   options.feed.extend(signature.inputs[key].name for key in sorted(signature.inputs))
   options.fetch.extend(signature.outputs[key].name for key in sorted(signature.outputs))
   return session._make_callable_from_options(options)
+
+
+def _unoptimised() -> config_pb2.ConfigProto:
+  # On a graph that reads its weights from variables TensorFlow's optimiser gains nothing
+  # (benchmarks/frozen_weights.py), and takes seconds of a processor for each signature.
+  config = config_pb2.ConfigProto()
+  config.graph_options.rewrite_options.disable_meta_optimizer = True
+  return config
 
 
 def _hash_or_empty(path: pathlib.Path) -> str:

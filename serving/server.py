@@ -21,6 +21,7 @@ from schemas.errors import ServingError
 from serving import batching_parameters, door, memory, metrics, model_config, rest
 from serving.batching import Batcher
 from serving.fallback import Fallback
+from serving.frozen_servable import FrozenServable
 from serving.grpc_server import GrpcServer
 from serving.inference import Inference
 from serving.request_log import RequestLog
@@ -71,7 +72,7 @@ class Settings:
   tls: Tls | None = None
   fallback: Fallback = Fallback()
   log: RequestLog | None = None
-  load: Callable[[pathlib.Path], Servable] = Servable
+  load: Callable[[pathlib.Path], Servable] = FrozenServable
 
 
 # On free ports, for whoever starts a server of its own.
