@@ -27,6 +27,7 @@ from components.floors.component import Floors
 from components.image_example_gen.component import ImageExampleGen
 from components.import_schema_gen.component import ImportSchemaGen
 from components.production_evaluator.component import ProductionEvaluator
+from components.publisher import push_inputs
 from components.publisher.component import Publisher
 from components.resolvers.strategies import (
   FirstPredictionsStrategy,
@@ -246,6 +247,7 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
     model_blessing=evaluator.outputs['blessing'],
     infra_blessing=serving_validator.outputs['blessing'],
     push_destination=_push_destination(config),
+    custom_config=_bucket(config),
   )
   nodes += [*([previous] if previous else []), serving_validator, publisher]
   analysis = None
@@ -424,6 +426,12 @@ def _push_destination(config: Config):
   return data_types.RuntimeParameter(
     name='serving_directory', ptype=str, default=str(folder) if named else None
   )
+
+
+def _bucket(config: Config) -> dict[str, str] | None:
+  if config.publish.bucket is None:
+    return None
+  return {push_inputs.BUCKET: f'{config.publish.bucket.rstrip("/")}/{config.model_name}'}
 
 
 def _serving_directory(config: Config) -> pathlib.Path:

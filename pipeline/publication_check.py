@@ -32,6 +32,12 @@ def check(config: Config) -> None:
   root, directory = config.run.root, config.publish.directory
   assert root is not None and directory is not None  # the loader fills them in
   unsaid = open_fields(config)
+  if unsaid and config.publish.bucket:
+    raise ConfigError(
+      'publish.bucket: expected none, as the model card is a draft. Received: '
+      f'{config.publish.bucket}. Leave it out, or fill in what others have to know before they '
+      f'use the model: {", ".join(unsaid)}.'
+    )
   if unsaid and not directory.is_relative_to(root):
     raise ConfigError(
       f'publish.directory: expected a folder below {root}, as the model card is a draft. '

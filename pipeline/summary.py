@@ -212,6 +212,8 @@ def in_words(summary: dict[str, Any]) -> list[str]:
   published = summary['published']
   if published:
     lines.append(f'version    {published["version"]} in {published["directory"]}')
+    if published.get('bucket'):
+      lines.append(f'           and in {published["bucket"]}')
   dataset = summary['dataset']
   if dataset:
     lines.append(f'dataset    {dataset.get("dataset_sha256", "")[:16]}')
@@ -383,6 +385,7 @@ def _published(pushed, run: runner.Run) -> dict | None:
   return {
     'version': pushed.get_string_custom_property('pushed_version'),
     'directory': pushed.get_string_custom_property('pushed_destination'),
+    'bucket': pushed.get_string_custom_property('pushed_to_bucket') or None,
     # From the cache, the artifact still says what was true when it was made.
     'new': run.components['Publisher'].outcome == runner.DONE
     and pushed.get_int_custom_property('new') == 1,

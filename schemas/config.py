@@ -13,7 +13,7 @@ import pydantic
 from pydantic import Field
 
 from schemas import metadata_url
-from schemas.beam import BeamConfig
+from schemas.beam import BeamConfig, Bucket
 from schemas.node import Node
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -523,6 +523,11 @@ class TunerConfig(Node):
 class PublishConfig(Node):
   directory: pathlib.Path | None = Field(
     None, description='base folder of TensorFlow Serving; by default <run root>/serving'
+  )
+  bucket: Bucket | None = Field(
+    None,
+    description='gs://bucket/folder that gets each published version, too; servers read '
+    '<bucket>/<model name>.config there. One run at a time',
   )
   model_name: Name | None = Field(None, description='by default the name of the experiment')
 

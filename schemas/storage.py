@@ -7,6 +7,8 @@ from schemas.errors import ConfigError
 # Also hdfs:/x and s3:/x, which is what a path library makes of them.
 _SCHEME = re.compile(r'([A-Za-z][A-Za-z0-9+.-]+):/')
 BUCKET = 'gs'
+# Where containers of Kubeflow have buckets as folders: kfp.dsl.types.artifact_types.
+MOUNTS = {'gs://': 'gcs', 'minio://': 'minio', 's3://': 's3'}
 
 _MOUNT = 'mount the bucket or share (NFS, Filestore, FSx, a CSI volume) and name its path'
 _REASONS = {
@@ -27,6 +29,20 @@ def scheme(text: str) -> str:
   """Returns `gs` of gs://bucket/folder, and '' of a path of the file system."""
   found = _SCHEME.match(text)
   return found[1].lower() if found else ''
+
+
+def uri_of_mount(path: str, root: str = '') -> str:
+  """Returns the URI of a path below a mounted bucket, and anything else as it is.
+
+  Args:
+    path: such as /gcs/bucket/folder.
+    root: where the mounts lie; '' for /.
+  """
+  for prefix, folder in MOUNTS.items():
+    mount = f'{root}/{folder}/'
+    if path.startswith(mount):
+      return prefix + path.removeprefix(mount)
+  return path
 
 
 def check(key: str, text: str, buckets: bool = False, instead: str = '') -> None:

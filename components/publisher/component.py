@@ -24,13 +24,17 @@ class Publisher(pusher_component.Pusher):
   Outputs:
     pushed_model: `standard_artifacts.PushedModel` with a copy of the model and the
       custom properties `pushed`, `pushed_destination`, `pushed_version`,
-      `weights_sha256` and `new`, 1 where the version was written in this execution;
+      `weights_sha256` and `new`, 1 where the version was written in this execution, and
+      `pushed_to_bucket` where there is one;
       of them only `pushed`, 0, if a blessing is missing.
 
   Parameters:
     push_destination: a `pusher_pb2.PushDestination` whose `filesystem.base_directory`
       is a local or shared POSIX folder. A version is a folder in it, named by the
-      seconds since 1970.
+      seconds since 1970. Where it lies below a mounted bucket (/gcs/...), as in a container of
+      Kubeflow, it is written as components.publisher.bucket does.
+    custom_config: `{'bucket': 'gs://bucket/folder/model'}` has each version copied there, too,
+      under its number, and told to servers by gs://bucket/folder/model.config.
 
   ```python
   publisher = Publisher(

@@ -22,7 +22,7 @@ from serving.version_folders import SAVED_MODEL, complete_versions, version_numb
 EMPTY = 'empty'
 _PARTIAL = 'publishing-'
 _LOCK = '.publishing.lock'
-_LARGEST_VERSION = (1 << 63) - 1  # int64 in TensorFlow Serving
+LARGEST_VERSION = (1 << 63) - 1  # int64 in TensorFlow Serving
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,13 +31,13 @@ class Published:
 
   Attributes:
     version: its number.
-    path: its folder.
+    path: its folder; the address of one in a bucket.
     weights_sha256: of its variables; '' where they are missing or unreadable.
     new: whether `publish` wrote it just now; the version is the same one either way.
   """
 
   version: int
-  path: pathlib.Path
+  path: pathlib.Path | str
   weights_sha256: str
   new: bool = dataclasses.field(default=False, compare=False)
 
@@ -143,7 +143,7 @@ def _next_version(base_path: pathlib.Path, restore_version: int | None) -> int:
   if restore_version is not None and restore_version > highest:
     return restore_version
   version = max(int(time.time()), highest + 1)
-  if version > _LARGEST_VERSION:
+  if version > LARGEST_VERSION:
     raise ServingError(
       f'{base_path}: expected room for a number above {highest}, and that is the highest that '
       'TensorFlow Serving knows. Rename that folder.'

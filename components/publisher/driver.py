@@ -30,16 +30,20 @@ class Driver(base_driver.BaseDriver, ir_base_driver.BaseDriver):
 
     Raises:
       ExportError: the model is no SavedModel with variables.
-      ServingError: the destination is no local folder.
+      ServingError: the destination is no local folder, or the bucket cannot be read.
     """
     base = push_inputs.base_directory(execution_info.exec_properties)
     state = destination.state(base)
+    bucket = push_inputs.bucket(execution_info.exec_properties)
+    if bucket is not None:
+      state = f'{state}, {bucket.config_file} {bucket.state()}'
     restore_version = None
     work = executor.Executor()
     if work.CheckBlessing(execution_info.input_dict):
       digest = weights_sha256(pathlib.Path(work.GetModelPath(execution_info.input_dict)))
       published = destination.newest(base)
-      if published is None or published.weights_sha256 != digest:
+      newest = [published, *([bucket.newest()] if bucket else [])]
+      if any(one is None or one.weights_sha256 != digest for one in newest):
         # There is something to do, and an earlier time that it was done in the
         # same state must not count: no two such states are equal.
         state = f'{state} without {digest} at {time.time_ns()}'

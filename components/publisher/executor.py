@@ -25,7 +25,8 @@ class Executor(pusher_executor.Executor):
 
     Raises:
       ExportError: the model is no SavedModel with variables.
-      ServingError: the destination is no local folder or cannot be written.
+      ServingError: the destination is no local folder or cannot be written, or the bucket
+        cannot.
     """
     self._log_startup(input_dict, output_dict, exec_properties)
     pushed = artifact_utils.get_single_instance(
@@ -37,12 +38,22 @@ class Executor(pusher_executor.Executor):
     export = self.GetModelPath(input_dict)
     base = push_inputs.base_directory(exec_properties)
 
-    published = destination.publish(
-      pathlib.Path(export), base, exec_properties.get(push_inputs.RESTORE_VERSION)
+    restore = exec_properties.get(push_inputs.RESTORE_VERSION)
+    mounted = push_inputs.mounted_bucket(base)
+    published = (
+      mounted.publish(pathlib.Path(export), restore)
+      if mounted
+      else destination.publish(pathlib.Path(export), base, restore)
     )
+    copied = None
+    if (bucket := push_inputs.bucket(exec_properties)) is not None:
+      copied = bucket.publish(pathlib.Path(export), published.version)
 
     io_utils.copy_dir(export, pushed.uri)
     self._MarkPushed(pushed, str(published.path), str(published.version))
-    pushed.set_int_custom_property(push_inputs.NEW, int(published.new))
+    new = published.new or (copied is not None and copied.new)
+    pushed.set_int_custom_property(push_inputs.NEW, int(new))
+    if copied is not None:
+      pushed.set_string_custom_property(push_inputs.PUSHED_TO_BUCKET, str(copied.path))
     pushed.set_string_custom_property(push_inputs.WEIGHTS_SHA256, published.weights_sha256)
     logging.info('Version %d is in %s.', published.version, base)

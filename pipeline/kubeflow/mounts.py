@@ -11,10 +11,8 @@ import pathlib
 from google.protobuf import struct_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from schemas import storage
 from schemas.errors import RunError
-
-# kfp's own convention, kfp.dsl.types.artifact_types.
-FOLDERS = {'gs://': 'gcs', 'minio://': 'minio', 's3://': 's3'}
 
 
 class Mounts:
@@ -30,7 +28,7 @@ class Mounts:
     Raises:
       RunError: the bucket is not there; what is written would be lost with the container.
     """
-    for scheme, folder in FOLDERS.items():
+    for scheme, folder in storage.MOUNTS.items():
       if text.startswith(scheme):
         mount = f'{self._root}/{folder}'
         if not os.path.isdir(mount):
@@ -44,11 +42,7 @@ class Mounts:
 
   def uri(self, text: str) -> str:
     """Returns the URI of a path below a mount, and anything else as it is."""
-    for scheme, folder in FOLDERS.items():
-      mount = f'{self._root}/{folder}/'
-      if text.startswith(mount):
-        return scheme + text.removeprefix(mount)
-    return text
+    return storage.uri_of_mount(text, self._root)
 
 
 def to_paths(given: pipeline_spec_pb2.ExecutorInput, mounts: Mounts) -> None:

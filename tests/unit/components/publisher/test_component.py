@@ -15,6 +15,7 @@ from tfx.types import standard_artifacts
 from components.publisher.component import Publisher
 from schemas.errors import ServingError
 from schemas.weights_hash import weights_sha256
+from tests.unit.components.publisher import object_store
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ class Runs:
     (root / 'infra').mkdir()
     self.connection = metadata.sqlite_metadata_connection_config(str(root / 'metadata.sqlite'))
 
-  def pipeline(self, blessed=1, infra_blessed=1, blessing='blessing', base=None):
+  def pipeline(self, blessed=1, infra_blessed=1, blessing='blessing', base=None, bucket=None):
     def importer(name, artifact, folder, **properties):
       return Importer(str(folder), artifact, custom_properties=properties).with_id(name)
 
@@ -55,6 +56,7 @@ class Runs:
       push_destination=pusher_pb2.PushDestination(
         filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(base or self.base))
       ),
+      custom_config={'bucket': bucket} if bucket else None,
     )
     return pipeline.Pipeline(
       'publish',
@@ -88,6 +90,26 @@ class Runs:
 @pytest.fixture
 def runs(tmp_path, model):
   return Runs(tmp_path, model)
+
+
+def test_a_bucket_gets_the_version_too_and_again_if_it_goes_missing(runs, tmp_path):
+  address = 'gs://shop/serving/digits'
+  with object_store.mounted(tmp_path / 'buckets') as store:
+    cached, first = runs.run(bucket=address)
+    (version,) = runs.versions()
+    assert not cached and first.custom_properties['new'].int_value == 1
+    assert first.custom_properties['pushed_to_bucket'].string_value == f'{address}/{version}'
+    assert (store.at(address) / version / 'saved_model.pb').read_bytes() == b'graph'
+    cached, second = runs.run(bucket=address)
+    assert not cached and second.custom_properties['new'].int_value == 0
+    cached, _ = runs.run(bucket=address)
+    assert cached
+
+    store.at(f'{address}.config').unlink()
+    cached, again = runs.run(bucket=address)
+    assert not cached and runs.versions() == [version]
+    assert again.custom_properties['new'].int_value == 1
+    assert version in store.at(f'{address}.config').read_text()
 
 
 def test_publish_cache_restore(runs):
