@@ -13,12 +13,12 @@ from google.protobuf import json_format
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from tensorflow_serving.apis import get_model_metadata_pb2
 
 from schemas.errors import ServingError
-from serving import example_json, identity, metrics, status_error, tensor_json
+from serving import example_json, identity, metrics, stats_page, status_error, tensor_json
 from serving.calls import Answer, Call
 from serving.inference import Inference
 from serving.servable import numpy_dtype
@@ -73,8 +73,12 @@ def create_app(
   async def prometheus(_: Request) -> Response:
     return Response(inference.metrics.text(), media_type=metrics.CONTENT_TYPE)
 
-  async def stats(_: Request) -> Response:
-    return JSONResponse(inference.metrics.percentiles())
+  async def stats(request: Request) -> Response:
+    rows = inference.metrics.percentiles()
+    # A browser says that it takes HTML; scripts say nothing, or that they take anything.
+    if 'text/html' in request.headers.get('accept', ''):
+      return HTMLResponse(stats_page.render(rows))
+    return JSONResponse(rows)
 
   return Starlette(
     routes=[
