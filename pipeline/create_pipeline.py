@@ -155,7 +155,6 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
       'code_fingerprint': fingerprint('models.preprocessing', *_DECODING, 'schemas.features'),
     },
   )
-  transform.add_upstream_node(data_gate)
 
   tuner = _tuner(config, examples, transform, schema) if config.tuner.trials else None
   trainer = Trainer(
@@ -214,7 +213,6 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
   ]
   if not kubeflow:
     first = _first_predictions(model)
-    first.add_upstream_node(evaluator)
     predictions = first.outputs['predictions']
     nodes.append(first)
 
@@ -265,8 +263,11 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
     nodes.append(analysis)
   if through:
     nodes = nodes[: [node.id for node in nodes].index(through) + 1]
-  if floors is not None and floors in nodes:
-    floors.add_upstream_node(data_gate)
+  for after_gate in (transform, floors):
+    if after_gate is not None and after_gate in nodes:
+      after_gate.add_upstream_node(data_gate)
+  if not kubeflow and first in nodes:
+    first.add_upstream_node(evaluator)
   # It gates nothing: what can be published does not wait for it.
   if analysis is not None and analysis in nodes:
     analysis.add_upstream_node(publisher)
