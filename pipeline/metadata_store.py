@@ -23,7 +23,11 @@ _PIPELINE = 'pipeline'
 
 def connection(config: Config) -> Any:
   """Returns the ConnectionConfig of an experiment, for reading and writing."""
-  return _at(_root(config), config.run.metadata or '')
+  root = _root(config)
+  if not config.run.metadata:
+    # Whoever writes opens the file, and SQLite makes no folders.
+    root.mkdir(parents=True, exist_ok=True)
+  return _at(root, config.run.metadata or '')
 
 
 def of_root(root: pathlib.Path) -> Any:

@@ -68,7 +68,7 @@ def test_an_address_that_is_none_is_refused(url, said):
 
 
 def test_kubeflow_keeps_the_metadata_itself():
-  with pytest.raises(pydantic.ValidationError, match='engine kubeflow keeps the metadata itself'):
+  with pytest.raises(pydantic.ValidationError, match='Kubeflow keeps the metadata itself'):
     RunConfig(engine='vertex', metadata='postgresql://me@host/db')
 
 

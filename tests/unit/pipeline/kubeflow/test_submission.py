@@ -19,7 +19,7 @@ DEFAULTS = {'epochs': 5, 'learning_rate': 0.1, 'data_root': '/data', 'serving_di
 @pytest.fixture(scope='module')
 def compiled(tmp_path_factory):
   folder = tmp_path_factory.mktemp('compiled')
-  tree = {'name': 'tiny', 'data': {'root': '/data'}}
+  tree = {'name': 'tiny', 'data': {'root': '/data'}, 'run': {'state': '/shared/state'}}
   config = loader.build_config(tree, 'test', working_directory=folder)
   return {
     target: compilation.compile_pipeline(
