@@ -118,7 +118,9 @@ def wrap(export: pathlib.Path, target: pathlib.Path, timeout_micros: int) -> Non
     return dict(zip(names, together(image_bytes), strict=True))
 
   loaded.serve = serve
-  tf.saved_model.save(loaded, str(target), signatures={signatures.SERVING_DEFAULT: serve})
+  options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+  named = {signatures.SERVING_DEFAULT: serve}
+  tf.saved_model.save(loaded, str(target), signatures=named, options=options)
 
 
 if __name__ == '__main__':

@@ -10,6 +10,7 @@ import os
 import pathlib
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -35,6 +36,7 @@ GRPC_PORT = 8500  # and for gRPC
 POLL_SECONDS = 1.0
 # Longest wait for requests that are under way when the server is told to stop.
 _DRAIN_SECONDS = 20
+_SWITCH_SECONDS = 0.0005
 _LOADING_NICENESS = 10
 
 _LOG = logging.getLogger(__name__)
@@ -199,6 +201,8 @@ class EmbeddedServer:
       self.models.close()
       raise
     self.port, self.grpc_port = listener.getsockname()[1], self._grpc.port
+    # A version that is loaded holds Python's lock for long stretches: requests get it sooner.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     self._threads = [
       threading.Thread(target=self._uvicorn.run, args=([listener],), name='http', daemon=True),
       threading.Thread(target=self._poll, name='versions', daemon=True),
