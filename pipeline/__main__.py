@@ -80,7 +80,7 @@ def run(
   data_root: Annotated[
     pathlib.Path | None, typer.Option(help='Instead of CONFIG: a folder of images, for a draft.')
   ] = None,
-  overrides: SetOption = [],  # noqa: B006 - typer copies it
+  overrides: SetOption = [],
   ask: Annotated[
     bool,
     typer.Option(help='Serve the published model for a moment and ask it about one test image.'),
@@ -125,7 +125,7 @@ def data_audit(
   data_root: Annotated[
     pathlib.Path | None, typer.Option(help='Instead of CONFIG: the folder of images.')
   ] = None,
-  overrides: SetOption = [],  # noqa: B006
+  overrides: SetOption = [],
 ):
   """Look at the data and write a page about it; nothing is trained or locked.
 
@@ -138,7 +138,7 @@ def data_audit(
 
 
 @runs_app.command('list')
-def runs_list(config: ConfigArgument, overrides: SetOption = []):  # noqa: B006
+def runs_list(config: ConfigArgument, overrides: SetOption = []):
   """List the runs of an experiment, newest first."""
   from pipeline import runs_command
 
@@ -149,7 +149,7 @@ def runs_list(config: ConfigArgument, overrides: SetOption = []):  # noqa: B006
 def runs_show(
   config: ConfigArgument,
   wanted: RunArgument,
-  overrides: SetOption = [],  # noqa: B006
+  overrides: SetOption = [],
 ):
   """Show what a run, or a published version, was made from."""
   from pipeline import runs_command
@@ -162,7 +162,7 @@ def runs_diff(
   config: ConfigArgument,
   first: Annotated[str, typer.Argument(metavar='A', help='A run id or a published version.')],
   second: Annotated[str, typer.Argument(metavar='B', help='The one that it is compared with.')],
-  overrides: SetOption = [],  # noqa: B006
+  overrides: SetOption = [],
   as_json: Annotated[
     bool, typer.Option('--json', help='All of it as JSON, instead of tables.')
   ] = False,
@@ -202,7 +202,7 @@ def runs_conclude(
   config: ConfigArgument,
   wanted: RunArgument,
   text: Annotated[str, typer.Argument(metavar='TEXT', help='What came of it, in quotes.')],
-  overrides: SetOption = [],  # noqa: B006
+  overrides: SetOption = [],
 ):
   """Write down what came of a run; earlier conclusions are kept."""
   from pipeline import runs_command
@@ -211,7 +211,7 @@ def runs_conclude(
 
 
 @model_app.command('plan')
-def model_plan(config: ConfigArgument, overrides: SetOption = []):  # noqa: B006
+def model_plan(config: ConfigArgument, overrides: SetOption = []):
   """Time a few steps of the training here, say how long it will take, and what fits a budget.
 
   Nothing is trained or written. Exit code 0: it fits train.budget_minutes, or there is
@@ -229,7 +229,7 @@ def model_ablate(
     str, typer.Option(help='Components to leave out, one at a time: augmentation,warmup,...')
   ],
   seeds: Annotated[int, typer.Option(help='Trainings of each variant.')] = 3,
-  overrides: SetOption = [],  # noqa: B006
+  overrides: SetOption = [],
 ):
   """Train with and without each component, on the data of a run, and compare them on val."""
   from pipeline import ablate_command
@@ -239,7 +239,7 @@ def model_ablate(
 
 
 @model_app.command('baselines')
-def model_baselines(config: ConfigArgument, overrides: SetOption = []):  # noqa: B006
+def model_baselines(config: ConfigArgument, overrides: SetOption = []):
   """Train a small network and frozen features on the same split, each in a run of its own."""
   from pipeline import baselines_command
 
@@ -306,7 +306,7 @@ def model_verify(
     pathlib.Path | None,
     typer.Option(help="Who vouches for the server's certificate, where nobody known does."),
   ] = None,
-  overrides: SetOption = [],  # noqa: B006
+  overrides: SetOption = [],
 ):
   """Replay the proof that an export carries against a live server.
 
@@ -344,7 +344,7 @@ def model_export(
     pathlib.Path | None,
     typer.Option(help='The experiment, where runs/ does not hold it; its limits count.'),
   ] = None,
-  overrides: SetOption = [],  # noqa: B006
+  overrides: SetOption = [],
 ):
   """Write a model for another runtime, and prove on test that it answers alike.
 
@@ -479,7 +479,7 @@ def serve(
       help='What runs the network: tensorflow, openvino, or the binary tensorflow_model_server.',
     ),
   ] = 'tensorflow',
-  overrides: SetOption = [],  # noqa: B006
+  overrides: SetOption = [],
 ):
   """Serve models by TensorFlow Serving's REST and gRPC APIs, until Ctrl-C or SIGTERM.
 
@@ -618,7 +618,7 @@ def compile_(
   submit: Annotated[bool, typer.Option('--submit', help='Create a run of it, too.')] = False,
   params: Annotated[
     list[str], typer.Option('--param', metavar='NAME=VALUE', help='A run parameter, for --submit.')
-  ] = [],  # noqa: B006
+  ] = [],
   project: Annotated[str | None, typer.Option(help='Of Google Cloud, for --submit.')] = None,
   region: Annotated[str | None, typer.Option(help='Of Vertex AI, for --submit.')] = None,
   service_account: Annotated[
@@ -630,7 +630,7 @@ def compile_(
   namespace: Annotated[
     str | None, typer.Option(help='Of a Kubeflow with several users, for --submit.')
   ] = None,
-  overrides: SetOption = [],  # noqa: B006
+  overrides: SetOption = [],
 ):
   """Compile the pipeline for Kubeflow Pipelines v2, check the file, and submit it if asked."""
   from pipeline import compile_command
@@ -647,7 +647,7 @@ def doctor(
     pathlib.Path | None,
     typer.Argument(metavar='[CONFIG]', help='An experiment: its Beam engine is asked as well.'),
   ] = None,
-  overrides: SetOption = [],  # noqa: B006
+  overrides: SetOption = [],
 ):
   """Say whether this machine can run Sightline, and what to do about each red line."""
   checks = doctor_module.examine()

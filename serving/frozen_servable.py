@@ -55,7 +55,11 @@ class FrozenServable(Servable):
     except (ValueError, EncodeError, tf.errors.OpError):
       # A graph that the conversion does not know: it runs as it is.
       return super()._make_calls()
-    calls = {name: make_call(self._frozen, one) for name, one in fit.items()}
+    try:
+      calls = {name: make_call(self._frozen, one) for name, one in fit.items()}
+    except BaseException:
+      self._frozen.close()
+      raise
     others = {
       name: make_call(self._session, one)
       for name, one in self.signatures.items()

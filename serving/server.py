@@ -201,8 +201,6 @@ class EmbeddedServer:
       self.models.close()
       raise
     self.port, self.grpc_port = listener.getsockname()[1], self._grpc.port
-    # A version that is loaded holds Python's lock for long stretches: requests get it sooner.
-    sys.setswitchinterval(_SWITCH_SECONDS)
     self._threads = [
       threading.Thread(target=self._uvicorn.run, args=([listener],), name='http', daemon=True),
       threading.Thread(target=self._poll, name='versions', daemon=True),
@@ -326,6 +324,8 @@ def serve(
     number: signal.signal(number, lambda *_: told.set())
     for number in (signal.SIGTERM, signal.SIGINT)
   }
+  # A version that is loaded holds Python's lock for long stretches: requests get it sooner.
+  sys.setswitchinterval(_SWITCH_SECONDS)
   try:
     server.start()
     on_ready(server)

@@ -12,7 +12,6 @@ import itertools
 import pathlib
 import posixpath
 import re
-import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -21,7 +20,7 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 from tfx.dsl.io import fileio
 
-from components.publisher.destination import EMPTY, LARGEST_VERSION, Published
+from components.publisher.destination import EMPTY, Published, next_number
 from schemas import storage
 from schemas.errors import ExportError, ServingError
 from schemas.weights_hash import weights_sha256
@@ -81,7 +80,7 @@ class Bucket:
       found = self._published(text, config)
       if found is not None and found.weights_sha256 == digest:
         return found
-      number = self._number(version, found)
+      number = next_number(found.version if found else 0, version, self.base)
       folder = f'{self.base}/{number}'
       # Of an attempt that was cut off: no config file names it.
       if fileio.exists(folder):
@@ -124,18 +123,6 @@ class Bucket:
       if row.name == self.model_name:
         return row
     return config.model_config_list.config.add(name=self.model_name)
-
-  def _number(self, wanted: int | None, found: Published | None) -> int:
-    highest = found.version if found else 0
-    if wanted is not None and wanted > highest:
-      return wanted
-    number = max(int(time.time()), highest + 1)
-    if number > LARGEST_VERSION:
-      raise ServingError(
-        f'{self.config_file}: expected room for a number above {highest}, and that is the highest '
-        'that TensorFlow Serving knows.'
-      )
-    return number
 
   def _switch(
     self,

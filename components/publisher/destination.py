@@ -22,7 +22,7 @@ from serving.version_folders import SAVED_MODEL, complete_versions, version_numb
 EMPTY = 'empty'
 _PARTIAL = 'publishing-'
 _LOCK = '.publishing.lock'
-LARGEST_VERSION = (1 << 63) - 1  # int64 in TensorFlow Serving
+_LARGEST_VERSION = (1 << 63) - 1  # int64 in TensorFlow Serving
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +126,8 @@ def _copy_and_rename(
   shutil.copytree(export, partial, copy_function=shutil.copyfile)
   _flush(partial)
   while True:
-    version = _next_version(base_path, restore_version)
+    highest = max(version_numbers(base_path), default=0)
+    version = next_number(highest, restore_version, base_path)
     path = base_path / str(version)
     try:
       os.rename(partial, path)
@@ -138,17 +139,26 @@ def _copy_and_rename(
     return version, path
 
 
-def _next_version(base_path: pathlib.Path, restore_version: int | None) -> int:
-  highest = max(version_numbers(base_path), default=0)
-  if restore_version is not None and restore_version > highest:
-    return restore_version
-  version = max(int(time.time()), highest + 1)
-  if version > LARGEST_VERSION:
+def next_number(highest: int, wanted: int | None, where: pathlib.Path | str) -> int:
+  """Returns the number of a new version: seconds since 1970, or the one that is wanted.
+
+  Args:
+    highest: of the versions that are there; 0 for none.
+    wanted: taken where it would be the highest.
+    where: they are, for the error.
+
+  Raises:
+    ServingError: TensorFlow Serving knows no higher number.
+  """
+  if wanted is not None and wanted > highest:
+    return wanted
+  number = max(int(time.time()), highest + 1)
+  if number > _LARGEST_VERSION:
     raise ServingError(
-      f'{base_path}: expected room for a number above {highest}, and that is the highest that '
+      f'{where}: expected room for a number above {highest}, and that is the highest that '
       'TensorFlow Serving knows. Rename that folder.'
     )
-  return version
+  return number
 
 
 def _flush(folder: pathlib.Path) -> None:

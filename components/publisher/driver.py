@@ -33,7 +33,8 @@ class Driver(base_driver.BaseDriver, ir_base_driver.BaseDriver):
       ServingError: the destination is no local folder, or the bucket cannot be read.
     """
     base = push_inputs.base_directory(execution_info.exec_properties)
-    state = destination.state(base)
+    mounted = push_inputs.mounted_bucket(base)
+    state = mounted.state() if mounted else destination.state(base)
     bucket = push_inputs.bucket(execution_info.exec_properties)
     if bucket is not None:
       state = f'{state}, {bucket.config_file} {bucket.state()}'
@@ -41,7 +42,7 @@ class Driver(base_driver.BaseDriver, ir_base_driver.BaseDriver):
     work = executor.Executor()
     if work.CheckBlessing(execution_info.input_dict):
       digest = weights_sha256(pathlib.Path(work.GetModelPath(execution_info.input_dict)))
-      published = destination.newest(base)
+      published = mounted.newest() if mounted else destination.newest(base)
       newest = [published, *([bucket.newest()] if bucket else [])]
       if any(one is None or one.weights_sha256 != digest for one in newest):
         # There is something to do, and an earlier time that it was done in the

@@ -1,5 +1,6 @@
 """Measures what components.serving_validator.stages takes apart, in the probe's process."""
 
+import functools
 import itertools
 import time
 from collections.abc import Callable, Sequence
@@ -72,7 +73,7 @@ class StageClock:
     calls: list[Callable[[], object]] = [
       lambda: self.servable.run(signatures.SERVING_DEFAULT, batch)
     ]
-    calls += [lambda call=call: call(image) for call in self._by_bytes]  # type: ignore[misc]
+    calls += [functools.partial(call, image) for call in self._by_bytes]
     calls.append(lambda: self._decide(self._logits))
     return [_milliseconds(call) for call in calls]
 

@@ -112,6 +112,21 @@ def test_a_bucket_gets_the_version_too_and_again_if_it_goes_missing(runs, tmp_pa
     assert version in store.at(f'{address}.config').read_text()
 
 
+def test_below_a_mounted_bucket_a_version_that_no_file_names_is_not_published(
+  runs, tmp_path, monkeypatch
+):
+  monkeypatch.setattr('schemas.storage.MOUNTS', {'gs://': str(tmp_path / 'gcs').lstrip('/')})
+  base = tmp_path / 'gcs/shop/digits'
+  for _ in range(2):
+    runs.run(base=base)
+  cached, _ = runs.run(base=base)
+  assert cached
+  told = base.with_name('digits.config')
+  told.unlink()
+  cached, again = runs.run(base=base)
+  assert not cached and again.custom_properties['pushed_version'].string_value in told.read_text()
+
+
 def test_publish_cache_restore(runs):
   cached, first = runs.run()
   (version,) = runs.versions()
