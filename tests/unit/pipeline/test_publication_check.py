@@ -29,12 +29,12 @@ CARD = {
 def make(tmp_path):
   (tmp_path / 'labels.csv').write_text('filename,label\n')
 
-  def build(problem, card, directory=None, engine='local'):
+  def build(problem, card, directory=None, engine='local', bucket=None):
     tree = {
       'name': 'x',
       'problem': problem,
       'data': {'root': str(tmp_path), 'card': card},
-      'publish': {'directory': directory and str(tmp_path / directory)},
+      'publish': {'directory': directory and str(tmp_path / directory), 'bucket': bucket},
       'run': {'engine': engine},
     }
     return loader.build_config(tree, 'test', working_directory=tmp_path)
@@ -52,6 +52,14 @@ def test_a_draft_stays_in_its_run_folder(make):
   assert str(caught.value).endswith('use the model: problem.harms, data.card.licence.')
   assert 'runs/xx/serving' in str(caught.value)
   publication_check.check(make(PROBLEM, CARD, 'runs/xx/serving'))
+
+
+def test_a_draft_goes_into_no_bucket(make):
+  with pytest.raises(
+    ConfigError, match=r'publish\.bucket: .*Received: gs://shop/serving\. .*harms'
+  ):
+    publication_check.check(make({**PROBLEM, 'harms': ''}, CARD, bucket='gs://shop/serving'))
+  publication_check.check(make(PROBLEM, CARD, bucket='gs://shop/serving'))
 
 
 def test_a_required_field_is_asked_for_wherever_it_is_published(make):

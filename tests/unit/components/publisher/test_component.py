@@ -122,9 +122,12 @@ def test_below_a_mounted_bucket_a_version_that_no_file_names_is_not_published(
   cached, _ = runs.run(base=base)
   assert cached
   told = base.with_name('digits.config')
-  told.unlink()
-  cached, again = runs.run(base=base)
-  assert not cached and again.custom_properties['pushed_version'].string_value in told.read_text()
+  for _ in range(2):  # The second loss is in the same state as the first.
+    told.unlink()
+    cached, again = runs.run(base=base)
+    assert not cached
+    assert again.custom_properties['pushed_version'].string_value in told.read_text()
+    runs.run(base=base)
 
 
 def test_publish_cache_restore(runs):
