@@ -19,6 +19,8 @@ from schemas.loader import load_config
 if TYPE_CHECKING:
   from serving.servable import Servable
 
+  Load = Callable[[pathlib.Path], Servable]
+
 TENSORFLOW, OPENVINO, BINARY = 'tensorflow', 'openvino', 'tensorflow_model_server'
 BACKENDS = (TENSORFLOW, OPENVINO, BINARY)
 
@@ -142,6 +144,7 @@ def serve(
       parameters = batching_parameters.read(batching_parameters_file)
     elif batching:
       parameters = batching_parameters.BatchingParameters()
+    load, load_meanwhile = _loaders(backend)
     settings = server.Settings(
       listening.host,
       listening.port,
@@ -153,7 +156,8 @@ def serve(
       tls=Tls(*listening.tls) if listening.tls else None,
       fallback=Fallback(fallback_previous, fallback_label),
       log=until_stopped.enter_context(_request_log(models, log_folder)),
-      load=_loader(backend),
+      load=load,
+      load_meanwhile=load_meanwhile,
     )
     server.serve(config, settings, drain_seconds, ready)
 
@@ -222,15 +226,15 @@ def _become_binary(
   tensorflow_model_server.become(line)
 
 
-def _loader(backend: str) -> 'Callable[[pathlib.Path], Servable]':
-  """Returns what makes a servable of a version's folder; TensorFlow is loaded here."""
+def _loaders(backend: str) -> 'tuple[Load, Load | None]':
+  """Returns `load` and `load_meanwhile` of the server's settings."""
   if backend == OPENVINO:
     from serving.openvino_servable import OpenVinoServable
 
-    return OpenVinoServable
-  from serving.frozen_servable import FrozenServable
+    return OpenVinoServable, None
+  from serving import frozen_servable
 
-  return FrozenServable
+  return frozen_servable.FrozenServable, frozen_servable.load_aside
 
 
 def _check_one(models: Models) -> None:

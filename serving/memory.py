@@ -12,12 +12,12 @@ import gc
 
 def settle() -> None:
   """Called once, when everything is loaded: what is here now stays, and is not looked at again."""
-  gc.collect()
+  give_back()
   gc.freeze()
 
 
 def give_back() -> None:
-  """Frees what versions that were closed left, and gives the pages back to the system."""
+  """Frees what nobody refers to any more, and gives the pages back to the system."""
   gc.collect()
   try:
     ctypes.CDLL('libc.so.6').malloc_trim(0)

@@ -33,6 +33,8 @@ class Servable:
     weights_sha256: of the variables; '' for a model without any.
   """
 
+  _session: tf.compat.v1.Session | None = None
+
   def __init__(self, path: pathlib.Path | str):
     """Loads the export.
 
@@ -42,21 +44,12 @@ class Servable:
     """
     self.path = pathlib.Path(path)
     self.weights_sha256 = _hash_or_empty(self.path)
-    self._session = tf.compat.v1.Session(graph=tf.Graph(), config=_unoptimised())
+    self.signatures: dict[str, meta_graph_pb2.SignatureDef] = {}
+    self._calls: dict[str, Call] = {}
     try:
-      with self._session.graph.as_default():
-        meta_graph = tf.compat.v1.saved_model.load(
-          self._session, [tf.saved_model.SERVING], str(self.path)
-        )
-      self.signatures: dict[str, meta_graph_pb2.SignatureDef] = {
-        name: signature
-        for name, signature in meta_graph.signature_def.items()
-        if name != _INIT_SIGNATURE
-      }
-      # Built here, not at the first request, which would wait for it.
-      self._calls = self._make_calls()
+      self._open()
     except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
-      self._session.close()
+      self.close()
       raise ExportError(
         f'{self.path}: expected a SavedModel that a session can load. Received: {error} '
         'Export the model again.'
@@ -113,10 +106,47 @@ class Servable:
 
   def close(self) -> None:
     """Frees the session; `run` fails from here on."""
-    self._session.close()
+    if self._session is not None:
+      self._session.close()
 
-  def _make_calls(self) -> dict[str, Call]:
-    return {name: make_call(self._session, one) for name, one in self.signatures.items()}
+  def _open(self) -> None:
+    self._session, self.signatures = open_session(self.path)
+    self._calls = make_calls(self._session, self.signatures)
+
+
+def open_session(
+  path: pathlib.Path,
+) -> tuple[tf.compat.v1.Session, dict[str, meta_graph_pb2.SignatureDef]]:
+  """Loads an export as it is.
+
+  Returns:
+    The session, and the SignatureDefs by name.
+
+  Raises:
+    OSError, ValueError, RuntimeError, tf.errors.OpError: it cannot be loaded.
+  """
+  session = tf.compat.v1.Session(graph=tf.Graph(), config=unoptimised())
+  try:
+    with session.graph.as_default():
+      meta_graph = tf.compat.v1.saved_model.load(session, [tf.saved_model.SERVING], str(path))
+  except BaseException:
+    session.close()
+    raise
+  return session, signatures_of(meta_graph)
+
+
+def signatures_of(
+  meta_graph: meta_graph_pb2.MetaGraphDef,
+) -> dict[str, meta_graph_pb2.SignatureDef]:
+  """Returns the SignatureDefs that can be asked for, by name."""
+  return {name: one for name, one in meta_graph.signature_def.items() if name != _INIT_SIGNATURE}
+
+
+def make_calls(
+  session: tf.compat.v1.Session, signatures: Mapping[str, meta_graph_pb2.SignatureDef]
+) -> dict[str, Call]:
+  """Returns a call for each signature: made ahead, so that no request waits for it."""
+  return {name: _make_call(session, one) for name, one in signatures.items()}
 
 
 def numpy_dtype(info: meta_graph_pb2.TensorInfo) -> np.dtype:
@@ -124,7 +154,7 @@ def numpy_dtype(info: meta_graph_pb2.TensorInfo) -> np.dtype:
   return np.dtype(tf.dtypes.as_dtype(info.dtype).as_numpy_dtype)
 
 
-def make_call(session: tf.compat.v1.Session, signature: meta_graph_pb2.SignatureDef) -> Call:
+def _make_call(session: tf.compat.v1.Session, signature: meta_graph_pb2.SignatureDef) -> Call:
   """Returns a signature as a call: its inputs in the order of their names, its outputs in theirs.
 
   Raises:
@@ -138,7 +168,8 @@ def make_call(session: tf.compat.v1.Session, signature: meta_graph_pb2.Signature
   return session._make_callable_from_options(options)
 
 
-def _unoptimised() -> config_pb2.ConfigProto:
+def unoptimised() -> config_pb2.ConfigProto:
+  """Returns the settings of a session that runs a graph as it is."""
   # On a graph that reads its weights from variables TensorFlow's optimiser gains nothing
   # (benchmarks/frozen_weights.py), and takes seconds of a processor for each signature.
   config = config_pb2.ConfigProto()

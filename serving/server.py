@@ -60,6 +60,7 @@ class Settings:
     fallback: what answers when a model cannot.
     log: keeps a sample of the requests; whoever opened it closes it.
     load: makes a Servable of a version's folder.
+    load_meanwhile: does so once requests are answered; None for `load`.
   """
 
   host: str = LOOPBACK
@@ -75,6 +76,7 @@ class Settings:
   fallback: Fallback = Fallback()
   log: RequestLog | None = None
   load: Callable[[pathlib.Path], Servable] = FrozenServable
+  load_meanwhile: Callable[[pathlib.Path], Servable] | None = None
 
 
 # On free ports, for whoever starts a server of its own.
@@ -117,7 +119,7 @@ class EmbeddedServer:
     if settings.tls is not None:
       settings.tls.check()
     self.settings = settings
-    self.models = ServedModels(config, settings.load)
+    self.models = ServedModels(config, self._load)
     self.metrics = metrics.Metrics()
     self.port, self.grpc_port = settings.port, settings.grpc_port
     batcher = None
@@ -239,6 +241,10 @@ class EmbeddedServer:
 
   def __exit__(self, *_) -> None:
     self.stop()
+
+  def _load(self, path: pathlib.Path) -> Servable:
+    meanwhile = self.settings.load_meanwhile if self._threads else None
+    return (meanwhile or self.settings.load)(path)
 
   def _poll(self) -> None:
     said = ''

@@ -70,11 +70,11 @@ def test_a_backend_that_is_not_known_or_not_installed_is_said_at_once(monkeypatc
 
 
 def test_the_backend_chooses_what_loads_a_version():
-  from serving.frozen_servable import FrozenServable
+  from serving.frozen_servable import FrozenServable, load_aside
   from serving.openvino_servable import OpenVinoServable
 
-  assert serve_command._loader('openvino') is OpenVinoServable
-  assert serve_command._loader('tensorflow') is FrozenServable
+  assert serve_command._loaders('openvino') == (OpenVinoServable, None)
+  assert serve_command._loaders('tensorflow') == (FrozenServable, load_aside)
 
 
 def test_a_file_that_names_its_models_takes_no_name(tmp_path, served):

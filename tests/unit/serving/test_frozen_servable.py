@@ -1,26 +1,40 @@
 """Weights as constants: the same answers, and nothing that has a state is frozen."""
 
+import shutil
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from schemas import signatures
-from serving import frozen_servable
-from serving.frozen_servable import FrozenServable
+from schemas.errors import ExportError
+from serving import frozen_graph
+from serving.frozen_servable import FrozenServable, load_aside
 from serving.servable import Servable
+from serving.warm_up import warm_up
 from tests.unit.serving import exports
 
 
 @pytest.fixture(scope='module')
-def both(image_model):
-  made = Servable(image_model), FrozenServable(image_model)
+def loaded(image_model):
+  """As it is, with constants, and with constants that another process made."""
+  made = Servable(image_model), FrozenServable(image_model), load_aside(image_model)
   yield made
   for one in made:
     one.close()
 
 
-def graph_of(servable: Servable):
-  return servable._session.graph.as_graph_def()
+def frozen_signatures(path) -> list[list[str]]:
+  """Returns which signatures each part of a version answers."""
+  return [sorted(part.calls) for part in frozen_graph.freeze(path).parts]
+
+
+def operations(servable: FrozenServable) -> list[set[str]]:
+  return [{one.type for one in part.graph.get_operations()} for part in servable._sessions]
+
+
+VARIABLES = {'VarHandleOp', 'ReadVariableOp', 'VariableV2'}
 
 
 def write_counting_model(path):
@@ -60,7 +74,32 @@ def write_model_with_a_table(path):
   return path
 
 
-def test_the_answers_are_those_of_the_variables(both):
+def write_model_with_a_vocabulary(path):
+  """A table that is read from a file of the export."""
+  vocabulary = path.parent / 'fruit.txt'
+  vocabulary.write_text('apple\npear\n')
+  module = tf.Module()
+  module.table = tf.lookup.StaticVocabularyTable(
+    tf.lookup.TextFileInitializer(
+      str(vocabulary),
+      tf.string,
+      tf.lookup.TextFileIndex.WHOLE_LINE,
+      tf.int64,
+      tf.lookup.TextFileIndex.LINE_NUMBER,
+    ),
+    num_oov_buckets=1,
+  )
+
+  @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name='x')])
+  def looked_up(x):
+    return {'y': module.table.lookup(x)}
+
+  tf.saved_model.save(module, str(path), signatures={'looked_up': looked_up})
+  vocabulary.unlink()
+  return path
+
+
+def test_the_answers_are_those_of_the_variables(loaded):
   images = np.array([exports.encoded(seed, width=9 + seed) for seed in range(5)], object)
   records = np.array([exports.example(image, 'a', 'red') for image in images], object)
   for name, inputs in (
@@ -68,31 +107,37 @@ def test_the_answers_are_those_of_the_variables(both):
     (signatures.SERVING_EXAMPLES, {signatures.EXAMPLES: records}),
     (signatures.TRANSFORM_FEATURES, {signatures.EXAMPLES: records}),
   ):
-    plain, frozen = (one.run(name, inputs) for one in both)
-    assert plain.keys() == frozen.keys()
-    for output, expected in plain.items():
-      if expected.dtype.kind == 'f':
-        np.testing.assert_allclose(frozen[output], expected, atol=1e-6)
-      else:
-        np.testing.assert_array_equal(frozen[output], expected)
+    plain, *others = (one.run(name, inputs) for one in loaded)
+    for frozen in others:
+      assert plain.keys() == frozen.keys()
+      for output, expected in plain.items():
+        if expected.dtype.kind == 'f':
+          np.testing.assert_allclose(frozen[output], expected, atol=1e-6)
+        else:
+          np.testing.assert_array_equal(frozen[output], expected)
 
 
-def test_what_the_graph_refuses_it_refuses_here_too(both):
+def test_the_other_process_tells_all_of_it(loaded):
+  plain, inside, aside = loaded
+  assert plain.signatures == inside.signatures == aside.signatures
+  assert operations(inside) == operations(aside)
+
+
+def test_what_the_graph_refuses_it_refuses_here_too(loaded):
   broken = {signatures.IMAGE_BYTES: np.array([b'no image'], object)}
   said = []
-  for one in both:
+  for one in loaded:
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
       one.run(signatures.SERVING_DEFAULT, broken)
     said.append(caught.value.message.split('[[')[0].rpartition('}} ')[2])
-  assert said[0] == said[1]
+  assert said[0] == said[1] == said[2]
 
 
 def test_no_variable_is_read_any_more(image_model):
   servable = FrozenServable(image_model)
-  assert servable._frozen is not None
-  operations = {one.type for one in servable._frozen.graph.get_operations()}
-  assert 'Const' in operations
-  assert not operations & {'VarHandleOp', 'ReadVariableOp', 'VariableV2'}
+  for found in operations(servable):
+    assert 'Const' in found
+    assert not found & VARIABLES
   servable.close()
   with pytest.raises(tf.errors.CancelledError, match='closed'):
     servable.run(
@@ -101,38 +146,39 @@ def test_no_variable_is_read_any_more(image_model):
 
 
 def test_a_counter_counts_on(tmp_path):
-  servable = FrozenServable(write_counting_model(tmp_path / '1'))
-  graph = graph_of(servable)
-  fit = {
-    name: frozen_servable.only_reads_weights(graph, signature)
-    for name, signature in servable.signatures.items()
-  }
-  assert fit == {'counted': False, 'plain': True}
+  path = write_counting_model(tmp_path / '1')
+  assert frozen_signatures(path) == [['plain'], ['counted']]
+  servable = FrozenServable(path)
   one = {'x': np.ones(1, np.float32)}
   assert [float(servable.run('counted', one)['y'][0]) for _ in range(3)] == [3.0, 4.0, 5.0]
   assert float(servable.run('plain', one)['y'][0]) == 2.0
   servable.close()
 
 
-def test_a_table_is_no_weight(tmp_path):
-  servable = FrozenServable(write_model_with_a_table(tmp_path / '1'))
-  graph = graph_of(servable)
-  fit = {
-    name: frozen_servable.only_reads_weights(graph, signature)
-    for name, signature in servable.signatures.items()
-  }
-  assert fit == {'looked_up': False, 'plain': True}
+@pytest.mark.parametrize('load', [FrozenServable, load_aside])
+def test_a_table_is_no_weight(tmp_path, load):
+  path = write_model_with_a_table(tmp_path / '1')
+  assert frozen_signatures(path) == [['plain'], ['looked_up']]
+  servable = load(path)
   numbers = servable.run('looked_up', {'x': np.array([b'red', b'pink'], object)})['y']
   np.testing.assert_allclose(numbers, [2.0, -2.0])
   np.testing.assert_allclose(servable.run('plain', {'x': np.ones(1, np.float32)})['y'], [2.0])
   servable.close()
 
 
-def test_where_every_signature_is_frozen_the_variables_are_gone(affine_model):
+def test_a_vocabulary_is_read_from_the_assets_of_the_version(tmp_path):
+  path = write_model_with_a_vocabulary(tmp_path / '1')
+  servable = FrozenServable(path)
+  assert frozen_signatures(path) == [['looked_up']]
+  numbers = servable.run('looked_up', {'x': np.array([b'pear', b'apple', b'fig'], object)})['y']
+  np.testing.assert_array_equal(numbers, [1, 0, 2])
+  servable.close()
+
+
+def test_where_every_signature_is_frozen_one_graph_is_left(affine_model):
   servable = FrozenServable(affine_model)
+  assert len(servable._sessions) == 1
   plain = Servable(affine_model)
-  with pytest.raises(RuntimeError, match='closed'):
-    servable._session.run('anything')
   for name, signature in plain.signatures.items():
     inputs = {key: np.ones(2, np.float32) for key in signature.inputs}
     if any(info.dtype != tf.float32.as_datatype_enum for info in signature.inputs.values()):
@@ -143,21 +189,59 @@ def test_where_every_signature_is_frozen_the_variables_are_gone(affine_model):
   plain.close()
 
 
-def test_a_version_too_large_for_one_graph_runs_as_it_is(image_model, monkeypatch):
-  monkeypatch.setattr(frozen_servable, '_MOST_BYTES', 10)
+def fail(*_):
+  raise ValueError('unknown')
+
+
+@pytest.mark.parametrize(('what', 'value'), [('MOST_BYTES', 10), ('_constants', fail)])
+def test_what_cannot_be_frozen_runs_as_it_was_exported(image_model, monkeypatch, what, value):
+  monkeypatch.setattr(frozen_graph, what, value)
   servable = FrozenServable(image_model)
-  assert servable._frozen is None
+  assert VARIABLES & operations(servable)[0]
+  plain = Servable(image_model)
   images = {signatures.IMAGE_BYTES: np.array([exports.encoded(1)], object)}
-  assert servable.run(signatures.SERVING_DEFAULT, images)[signatures.PROBABILITIES].shape == (1, 3)
+  answers = [one.run(signatures.SERVING_DEFAULT, images) for one in (servable, plain)]
+  np.testing.assert_allclose(*(one[signatures.PROBABILITIES] for one in answers), atol=1e-6)
+  servable.close()
+  plain.close()
+
+
+def test_what_tensorflow_serving_cannot_run_is_not_mended(unservable_model):
+  servable = FrozenServable(unservable_model)
+  with pytest.raises(tf.errors.FailedPreconditionError, match='Could not find variable'):
+    warm_up(servable)
   servable.close()
 
 
-def test_a_graph_that_cannot_be_converted_runs_as_it_is(image_model, monkeypatch):
-  def fail(*_):
-    raise ValueError('unknown')
+def test_a_broken_version_is_refused_with_the_same_words(image_model, tmp_path):
+  path = tmp_path / '1'
+  shutil.copytree(image_model, path)
+  (data,) = (path / 'variables').glob('*.data-*')
+  data.write_bytes(data.read_bytes()[:-20])
+  told = []
+  for load in (FrozenServable, load_aside):
+    with pytest.raises(
+      ExportError, match='expected a SavedModel that a session can load'
+    ) as caught:
+      load(path)
+    told.append((str(caught.value).splitlines()[0], type(caught.value.__cause__)))
+  assert told[0] == told[1]
+  with pytest.raises(ExportError, match='expected a SavedModel that a session can load'):
+    load_aside(tmp_path / 'absent')
 
-  monkeypatch.setattr(frozen_servable, '_freeze', fail)
-  servable = FrozenServable(image_model)
-  images = {signatures.IMAGE_BYTES: np.array([exports.encoded(1)], object)}
-  assert servable.run(signatures.SERVING_DEFAULT, images)[signatures.PROBABILITIES].shape == (1, 3)
-  servable.close()
+
+@pytest.mark.parametrize(
+  ('ends', 'expected'),
+  [
+    ('echo no room >&2; exit 3', r'exit code 3\. It said last: no room'),
+    ('kill -9 $$', r'exit code -9\. It may have run out of memory\. It said last: nothing'),
+    ('printf 1234', r'exit code 0'),
+  ],
+)
+def test_a_process_that_ends_early_is_told(image_model, tmp_path, monkeypatch, ends, expected):
+  stand_in = tmp_path / 'python'
+  stand_in.write_text(f'#!/bin/sh\n{ends}\n')
+  stand_in.chmod(0o755)
+  monkeypatch.setattr(sys, 'executable', str(stand_in))
+  with pytest.raises(ExportError, match=expected):
+    load_aside(image_model)

@@ -296,6 +296,27 @@ def test_a_version_that_cannot_run_never_replaces_one_that_can(
     assert answer.headers['x-model-version'] == '1'
 
 
+def test_a_version_that_comes_later_is_loaded_in_its_own_way(tmp_path, affine_model):
+  shutil.copytree(affine_model, tmp_path / '1')
+  asked: list[tuple[str, int]] = []
+
+  def by(way):
+    def load(path):
+      asked.append((way, int(path.name)))
+      return Servable(path)
+
+    return load
+
+  ways = {'load': by('alone'), 'load_meanwhile': by('meanwhile')}
+  with exports.served(tmp_path, 'm', poll_seconds=0.05, **ways) as server:
+    shutil.copytree(affine_model, tmp_path / 'new')
+    (tmp_path / 'new').rename(tmp_path / '2')
+    deadline = time.monotonic() + 60
+    while states(server).get('2') != 'AVAILABLE' and time.monotonic() < deadline:
+      time.sleep(0.02)
+  assert asked == [('alone', 1), ('meanwhile', 2)]
+
+
 @pytest.mark.parametrize('error', [OSError(116, 'Stale file handle'), ValueError('unheard of')])
 def test_looking_for_versions_goes_on_after_a_failure(tmp_path, monkeypatch, caplog, error):
   exports.write_affine_model(tmp_path / '1')

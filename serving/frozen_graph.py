@@ -1,0 +1,279 @@
+"""The graph of a version with its weights as constants, in pieces that load without a jolt.
+
+A session reads every variable anew for each request, and cannot compute ahead what depends
+on weights alone. With constants in their place TensorFlow's optimiser can.
+"""
+
+import dataclasses
+import graphlib
+import itertools
+import pathlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import tensorflow as tf
+from google.protobuf.message import EncodeError
+from tensorflow.core.framework import graph_pb2, node_def_pb2, types_pb2
+from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, rewriter_config_pb2
+from tensorflow.python.framework import convert_to_constants, op_def_registry
+from tensorflow.python.saved_model import loader_impl
+
+from serving import servable
+
+# Of the variables' files; a graph with its constants has to stay below 2 GiB.
+MOST_BYTES = 1 << 30
+_PIECE_BYTES = 1 << 20
+_VARIABLES = frozenset(['VarHandleOp', 'VariableV2', 'Variable'])
+# What hands out or reads a variable and changes none.
+_READING = _VARIABLES | {'ReadVariableOp', 'ResourceGather', 'ResourceGatherNd'}
+
+Signatures = dict[str, meta_graph_pb2.SignatureDef]
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+  """A graph that answers some signatures.
+
+  Attributes:
+    calls: the signatures by name.
+    pieces: GraphDefs, each of which hangs only on those before it.
+    begin: operations to be run once, in this order, with what is fed: tensor to text.
+    optimise: whether TensorFlow's optimiser gains anything.
+  """
+
+  calls: Signatures
+  pieces: Sequence[graph_pb2.GraphDef]
+  begin: Sequence[tuple[str, Mapping[str, str]]] = ()
+  optimise: bool = False
+
+  def open(self) -> tf.compat.v1.Session:
+    """Returns a session with this graph.
+
+    Python's lock is held while TensorFlow copies a piece, and infers its shapes: in one
+    piece, a request of another version would wait for all of it.
+
+    Raises:
+      ValueError, tf.errors.OpError: the pieces do not fit together, or a file is missing.
+    """
+    config = optimised() if self.optimise else servable.unoptimised()
+    session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
+    try:
+      with session.graph.as_default():
+        for piece in self.pieces:
+          tf.graph_util.import_graph_def(piece, input_map=_from_outside(piece.node), name='')
+      for operation, fed in self.begin:
+        session.run(session.graph.get_operation_by_name(operation), fed)
+    except BaseException:
+      session.close()
+      raise
+    return session
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenGraph:
+  """A version, taken apart.
+
+  Attributes:
+    signatures: of the version by name, as its export declares them.
+    parts: graphs that answer each of them: first those that need weights only, which are
+      constants there; then the others, as they were exported.
+  """
+
+  signatures: Signatures
+  parts: Sequence[Part]
+
+
+def freeze(path: pathlib.Path) -> FrozenGraph:
+  """Reads a version.
+
+  Args:
+    path: the folder with saved_model.pb.
+
+  Raises:
+    OSError, ValueError, RuntimeError, tf.errors.OpError: it cannot be loaded.
+  """
+  loader = loader_impl.SavedModelLoader(str(path))
+  meta_graph = loader.get_meta_graph_def_from_tags([tf.saved_model.SERVING])
+  signatures = servable.signatures_of(meta_graph)
+  with tf.compat.v1.Session(graph=tf.Graph(), config=servable.unoptimised()) as session:
+    saver, _ = loader.load_graph(session.graph, [tf.saved_model.SERVING])
+    graph = session.graph.as_graph_def()
+    constant = _part_with_constants(session, graph, signatures, loader, saver)
+    parts = [constant] if constant.calls else []
+    rest = {name: one for name, one in signatures.items() if name not in constant.calls}
+    if rest:
+      init = loader_impl.get_init_op(meta_graph)
+      assets = loader_impl.get_asset_tensors(str(path), meta_graph)
+      needed = [] if init is None else [getattr(init, 'op', init).name]
+      kept = _pruned(graph, _nodes(rest.values()) + needed)
+      names = {node.name for node in kept.node}
+      fed = {name: tf.compat.as_text(value) for name, value in assets.items()}
+      begin = [
+        (name, {key: value for key, value in fed.items() if _source(key) in names})
+        for name in needed
+      ]
+      if saver is not None and any(node.op in _VARIABLES for node in kept.node):
+        told = saver.saver_def
+        restore = told.restore_op_name.partition(':')[0]
+        begin.insert(0, (restore, {told.filename_tensor_name: loader.variables_path}))
+        kept = _pruned(graph, [*names, restore])
+      parts.append(Part(rest, _pieces(kept), begin))
+  return FrozenGraph(signatures, parts)
+
+
+def _part_with_constants(
+  session: tf.compat.v1.Session,
+  graph: graph_pb2.GraphDef,
+  signatures: Signatures,
+  loader: loader_impl.SavedModelLoader,
+  saver: tf.compat.v1.train.Saver | None,
+) -> Part:
+  """Returns what needs nothing but weights; without a call where that is nothing."""
+  if _bytes_of_variables(pathlib.Path(loader.export_dir)) > MOST_BYTES:
+    return Part({}, [])
+  fit = {name: one for name, one in signatures.items() if only_reads_weights(graph, one)}
+  if not fit:
+    return Part({}, [])
+  loader.restore_variables(session, saver)
+  try:
+    constants = _constants(session, graph, fit.values())
+  except (ValueError, EncodeError, tf.errors.OpError):
+    # A graph that the conversion does not know: it runs as it is.
+    return Part({}, [])
+  return Part(fit, _pieces(constants), optimise=True)
+
+
+def optimised() -> config_pb2.ConfigProto:
+  """Returns the settings of a session that optimises its graph for each signature."""
+  config = config_pb2.ConfigProto()
+  # A second round, which is the default, takes as long and was not faster afterwards.
+  config.graph_options.rewrite_options.meta_optimizer_iterations = (
+    rewriter_config_pb2.RewriterConfig.ONE
+  )
+  return config
+
+
+def only_reads_weights(graph: graph_pb2.GraphDef, signature: meta_graph_pb2.SignatureDef) -> bool:
+  """Returns whether a signature depends on no state but the values of variables.
+
+  Args:
+    graph: of the export, with its functions.
+    signature: one of its signatures.
+  """
+  kept = _pruned(graph, _nodes([signature]))
+  functions = {one.signature.name: one for one in kept.library.function}
+  nodes = itertools.chain(kept.node, *(one.node_def for one in functions.values()))
+  return all(_only_reads(node, functions) for node in nodes)
+
+
+def _only_reads(node: node_def_pb2.NodeDef, functions: Mapping[str, object]) -> bool:
+  if node.op in _READING or node.op in functions:
+    return True
+  found = op_def_registry.get(node.op)
+  return found is not None and not any(
+    one.is_ref or one.type == types_pb2.DT_RESOURCE for one in (*found.input_arg, *found.output_arg)
+  )
+
+
+def _pruned(graph: graph_pb2.GraphDef, names: Sequence[str]) -> graph_pb2.GraphDef:
+  """Returns what some nodes are computed from, with the functions that are called there alone."""
+  functions = {one.signature.name: one for one in graph.library.function}
+  top = graph_pb2.GraphDef(node=graph.node, versions=graph.versions)
+  kept = tf.compat.v1.graph_util.extract_sub_graph(top, names)
+  waiting = [kept.node]
+  seen: set[str] = set()
+  while waiting:
+    for node in waiting.pop():
+      for name in _called(node, functions):
+        if name not in seen:
+          seen.add(name)
+          waiting.append(functions[name].node_def)
+  kept.library.function.extend(functions[name] for name in sorted(seen))
+  return kept
+
+
+def _called(node: node_def_pb2.NodeDef, functions: Mapping[str, object]) -> Iterator[str]:
+  """Yields the names of the functions that a node calls."""
+  if node.op in functions:
+    yield node.op
+  for value in node.attr.values():
+    for one in (value.func, *value.list.func):
+      if one.name in functions:
+        yield one.name
+
+
+def _constants(
+  session: tf.compat.v1.Session,
+  graph: graph_pb2.GraphDef,
+  kept: Iterable[meta_graph_pb2.SignatureDef],
+) -> graph_pb2.GraphDef:
+  names = _nodes(kept)
+  with session.graph.as_default():
+    return convert_to_constants.convert_variables_to_constants_from_session_graph(
+      session, _pruned(graph, names), names
+    )
+
+
+def _pieces(graph: graph_pb2.GraphDef) -> list[graph_pb2.GraphDef]:
+  """Returns functions one by one, then nodes: weights by their size, calls alone."""
+  try:
+    return list(_cut(graph))
+  except graphlib.CycleError:
+    # Loops of TensorFlow 1.
+    return [graph]
+
+
+def _cut(graph: graph_pb2.GraphDef) -> Iterator[graph_pb2.GraphDef]:
+  for function in graph.library.function:
+    alone = graph_pb2.GraphDef(versions=graph.versions)
+    alone.library.function.append(function)
+    yield alone
+  functions = {one.signature.name: one for one in graph.library.function}
+  nodes = _in_order(graph)
+  place = {node.name: number for number, node in enumerate(nodes)}
+  held = [0] * len(nodes)
+  for node in nodes:
+    for name in node.input:
+      if name.startswith('^'):
+        # Nothing can wait for an operation of an earlier piece that has no output.
+        held[place[_source(name)]] = max(held[place[_source(name)]], place[node.name])
+  piece = graph_pb2.GraphDef(versions=graph.versions)
+  size = until = 0
+  for number, node in enumerate(nodes):
+    piece.node.append(node)
+    size += node.ByteSize()
+    until = max(until, held[number])
+    if number >= until and (size > _PIECE_BYTES or any(_called(node, functions))):
+      yield piece
+      piece, size = graph_pb2.GraphDef(versions=graph.versions), 0
+  yield piece
+
+
+def _in_order(graph: graph_pb2.GraphDef) -> list[node_def_pb2.NodeDef]:
+  """Returns the nodes, each behind those that it hangs on; graphlib.CycleError for loops."""
+  nodes = {node.name: node for node in graph.node}
+  waiting = {node.name: {_source(one) for one in node.input} for node in graph.node}
+  return [nodes[name] for name in graphlib.TopologicalSorter(waiting).static_order()]
+
+
+def _from_outside(nodes: Sequence[node_def_pb2.NodeDef]) -> dict[str, tf.Tensor]:
+  """Returns the tensors that nodes take from the default graph, by the names used for them."""
+  inside = {node.name for node in nodes}
+  find = tf.compat.v1.get_default_graph().get_operation_by_name
+  found: dict[str, tf.Tensor] = {}
+  for name in {one for node in nodes for one in node.input if _source(one) not in inside}:
+    index = int(name.partition(':')[2] or 0)
+    found[f'{_source(name)}:{index}'] = find(_source(name)).outputs[index]
+  return found
+
+
+def _source(name: str) -> str:
+  return name.removeprefix('^').partition(':')[0]
+
+
+def _nodes(kept: Iterable[meta_graph_pb2.SignatureDef]) -> list[str]:
+  infos = [info for one in kept for info in (*one.inputs.values(), *one.outputs.values())]
+  return sorted({info.name.partition(':')[0] for info in infos})
+
+
+def _bytes_of_variables(export: pathlib.Path) -> int:
+  return sum(path.stat().st_size for path in (export / 'variables').glob('*') if path.is_file())
