@@ -14,6 +14,7 @@ from schemas.errors import ServingError
 from schemas.weights_hash import weights_sha256
 from serving import client, door
 from serving import server as server_module
+from serving.servable import Servable
 from tests.unit.serving import exports
 
 LIMITS = door.Limits(body_bytes=20_000, image_bytes=9_000, image_pixels=10_000, images=3)
