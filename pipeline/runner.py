@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from models.training import energy
-from pipeline import metadata_store, provenance, run_notes, run_owner
+from pipeline import beam_watch, metadata_store, provenance, run_notes, run_owner
+from schemas.beam import BeamConfig
 from schemas.config import Config
 from schemas.errors import ConfigError, RunError, SightlineError
 
@@ -76,6 +77,7 @@ class Run:
     cpu_seconds: of all components and what is between them.
     energy_wh: of the processor meanwhile, watt-hours.
     energy_source: `rapl` or `estimate`; see energy.Meter.
+    beam: the engine of the steps over many images.
   """
 
   run_id: str
@@ -92,6 +94,7 @@ class Run:
   cpu_seconds: float = 0.0
   energy_wh: float = 0.0
   energy_source: str = energy.ESTIMATE
+  beam: BeamConfig = BeamConfig()
 
 
 @contextlib.contextmanager
@@ -122,7 +125,9 @@ def open_run(config: Config) -> Iterator[Run]:
       ) from error
     run_owner.note(config)
     metadata_store.note(config)
-    yield _new_run(root)
+    run = _new_run(root)
+    run.beam = config.beam
+    yield run
 
 
 def _new_run(root: pathlib.Path) -> Run:
@@ -244,7 +249,8 @@ def _launch_all(
     part = ComponentRun(FAILED, 0.0)
     began, cpu_began = time.monotonic(), energy.cpu_seconds()
     try:
-      part.outcome, part.execution_id = _launch(compiled, deployment, node)
+      with _watched(deployment, name, run.beam):
+        part.outcome, part.execution_id = _launch(compiled, deployment, node)
     except Exception as error:
       raise_what_was_lost()
       if name not in GATES_NOTHING:
@@ -261,6 +267,16 @@ def _launch_all(
       if name not in GATES_NOTHING:
         raise RunError(why)
       run.failures[name] = why
+
+
+def _watched(deployment, name: str, beam: BeamConfig) -> contextlib.AbstractContextManager:
+  from tfx.orchestration.local import runner_utils
+  from tfx.proto.orchestration import executable_spec_pb2
+
+  spec = runner_utils.extract_executor_spec(deployment, name)
+  if isinstance(spec, executable_spec_pb2.BeamExecutableSpec):
+    return beam_watch.watching(beam, name)
+  return contextlib.nullcontext()
 
 
 def _launch(compiled, deployment, node) -> tuple[str, int | None]:

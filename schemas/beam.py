@@ -44,6 +44,9 @@ class PortableConfig(Node):
   check_seconds: Annotated[float, Field(ge=5)] = Field(
     120.0, description='in which a tiny job has to come back before a run begins'
   )
+  step_seconds: Annotated[float, Field(gt=0)] = Field(
+    86_400.0, description='that one step may take: a job whose worker died never ends by itself'
+  )
 
 
 class DataflowConfig(Node):

@@ -6,16 +6,19 @@ not that it gets faster.
 """
 
 import collections
+import contextlib
 import json
 import os
 import pathlib
 import re
+import signal
 import socket
 import subprocess
 import sys
 import time
 
 import numpy as np
+import psutil
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -89,9 +92,9 @@ executor.Executor(context).Do(
 """
 
 
-@pytest.fixture(scope='module')
-def cluster():
-  """Yields the overrides that lead to a job service and a worker pool."""
+@contextlib.contextmanager
+def local_cluster():
+  """Yields a job service and a worker pool: their process, and the overrides that lead there."""
   process = subprocess.Popen(
     [sys.executable, ROOT / 'deploy/beam/local_cluster.py'], stdout=subprocess.PIPE, text=True
   )
@@ -99,13 +102,22 @@ def cluster():
     section = yaml.safe_load(''.join(process.stdout.readline() for _ in range(5)))['beam']
     found = section['portable']
     yield (
-      'beam.engine=portable',
-      f'beam.portable.job_endpoint={found["job_endpoint"]}',
-      f'beam.portable.worker_pool={found["worker_pool"]}',
+      process,
+      (
+        'beam.engine=portable',
+        f'beam.portable.job_endpoint={found["job_endpoint"]}',
+        f'beam.portable.worker_pool={found["worker_pool"]}',
+      ),
     )
   finally:
     process.terminate()
     process.wait(60)
+
+
+@pytest.fixture(scope='module')
+def cluster():
+  with local_cluster() as (_, found):
+    yield found
 
 
 def script(code: str, *arguments: object) -> str:
@@ -285,6 +297,44 @@ def test_doctor_asks_the_engine(experiment, overrides):
   arguments = [word for override in overrides['portable'] for word in ('--set', override)]
   done = sightline('doctor', experiment.config, *arguments, cwd=experiment.folder)
   assert re.search(r'ok\W+Beam engine\W+portable: a worker', done.output), done.output
+
+
+def test_a_pool_that_dies_in_the_middle_ends_the_run(experiment, tmp_path):
+  """Beam's client would wait for ever."""
+  with local_cluster() as (process, found):
+    overrides = (f'run.root={tmp_path / "runs"}', f'data.lock={tmp_path / "lock.csv"}', *found)
+    arguments = [word for override in overrides for word in ('--set', override)]
+    run = subprocess.Popen(
+      [sys.executable, '-m', 'pipeline', 'run', experiment.config, *arguments],
+      cwd=experiment.folder,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.STDOUT,
+      text=True,
+    )
+    (pool,) = [
+      one
+      for one in psutil.Process(process.pid).children()
+      if any('worker_pool_main' in word for word in one.cmdline())
+    ]
+    # The check before the run had a worker of its own; the next one is that of a step.
+    deadline = time.monotonic() + 300
+    while not (tmp_path / 'runs/artifacts').is_dir() and time.monotonic() < deadline:
+      time.sleep(0.1)
+    earlier = {one.pid for one in pool.children()}
+    while {one.pid for one in pool.children()} <= earlier and time.monotonic() < deadline:
+      time.sleep(0.1)
+    # It has connected, and loads what the step needs.
+    time.sleep(4)
+    # It would end the job service, too.
+    process.send_signal(signal.SIGSTOP)
+    for one in (*pool.children(recursive=True), pool):
+      one.kill()
+    said, _ = run.communicate(timeout=240)
+    process.send_signal(signal.SIGCONT)
+  assert run.returncode == 1, said
+  text = ' '.join(said.split())
+  assert 'ImageExampleGen: expected a Beam worker pool at localhost:' in text, said
+  assert 'Received: nothing for 30 s' in text and 'comes from the cache' in text
 
 
 def test_a_pool_whose_python_lacks_beam_ends_with_an_error(experiment, overrides, tmp_path):
