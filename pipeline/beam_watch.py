@@ -67,6 +67,8 @@ def watching(beam: BeamConfig, step: str) -> Iterator[None]:
       raise RunError(lost[0]) from error
     raise
   finally:
+    # What comes from here on comes too late.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     over.set()
     thread.join()
     signal.signal(signal.SIGUSR1, before)
@@ -85,6 +87,8 @@ def _complaints(beam: BeamConfig, step: str, over: threading.Event) -> Iterator[
     for what, address in doors.items():
       if _answers(address):
         answered[what] = time.monotonic()
+    if over.is_set():
+      return
     now = time.monotonic()
     silent = [what for what, when in answered.items() if now - when > _SILENT_SECONDS]
     if silent:

@@ -6,6 +6,7 @@ none of that to requests.
 """
 
 import collections
+import contextlib
 import json
 import os
 import pathlib
@@ -17,57 +18,95 @@ import threading
 from typing import IO, Any
 
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from serving import frozen_graph
 from serving.frozen_graph import FrozenGraph, Part
+from serving.servable import NotNowError
 
 _NICENESS = 10
 # That are told of a process that ended early.
 _LINES = 5
 _LENGTH = struct.Struct('<Q')
+_RUNNING: set[subprocess.Popen[bytes]] = set()
 
 
 def freeze(path: pathlib.Path) -> FrozenGraph:
   """Does what frozen_graph.freeze does, in a new process.
 
   Raises:
-    RuntimeError, tf.errors.OpError: the version cannot be loaded, or the process ended early.
-    OSError: no process can be started.
+    RuntimeError, tf.errors.OpError: the version cannot be loaded, or the process broke off.
+    NotNowError: no process can be started, or it was killed.
   """
-  command = [sys.executable, '-m', 'serving.freezing_process', os.path.abspath(path)]
-  # A GPU is the server's.
-  environment = {'TF_CPP_MIN_LOG_LEVEL': '2', **os.environ, 'CUDA_VISIBLE_DEVICES': '-1'}
-  said: collections.deque[bytes] = collections.deque(maxlen=_LINES)
-  with subprocess.Popen(
-    command,
-    stdin=subprocess.DEVNULL,
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    env=environment,
-  ) as process:
-    assert process.stdout is not None
-    assert process.stderr is not None
-    listener = threading.Thread(target=said.extend, args=[process.stderr], daemon=True)
-    listener.start()
+  reading, writing = os.pipe()
+  with os.fdopen(reading, 'rb') as stream:
     try:
-      return _read(process.stdout)
-    except EOFError:
-      pass
+      process = _start(path, writing)
+    except OSError as error:
+      raise NotNowError(f'{path}: no process can be started to read it: {error}') from error
+    finally:
+      os.close(writing)
+    said: collections.deque[bytes] = collections.deque(maxlen=_LINES)
+    listener = threading.Thread(target=said.extend, args=[process.stderr or []], daemon=True)
+    listener.start()
+    _RUNNING.add(process)
+    try:
+      return _read(stream)
+    except _UNREADABLE:
+      stream.close()  # If it still writes, that ends it.
     except BaseException:
       process.kill()
       raise
     finally:
-      # Before the streams are closed: whoever reads one must have come to its end.
       process.wait()
       listener.join()
-  hint = 'It may have run out of memory. ' if process.returncode == -signal.SIGKILL else ''
+      _RUNNING.discard(process)
+      for pipe in (process.stdin, process.stderr):
+        if pipe is not None:
+          pipe.close()
   last = b''.join(said).decode(errors='replace').strip() or 'nothing'
+  if process.returncode == -signal.SIGKILL:
+    raise NotNowError(
+      f'{path}: the process that reads it was killed; there may be too little memory. It is tried '
+      'again.'
+    )
   raise RuntimeError(
-    f'the process that reads a new version ended with exit code {process.returncode}. {hint}'
+    f'the process that reads a new version ended with exit code {process.returncode}. '
     f'It said last: {last}'
   )
+
+
+def end() -> None:
+  """Ends the processes that are at work: for a server that stops."""
+  for process in tuple(_RUNNING):
+    process.kill()
+
+
+def _start(path: pathlib.Path, writing: int) -> subprocess.Popen[bytes]:
+  return subprocess.Popen(
+    # -P: nothing in the folder that the server was started in is taken for a module.
+    [sys.executable, '-P', '-m', 'serving.freezing_process', os.path.abspath(path), str(writing)],
+    # Its end tells the process that this one is gone.
+    stdin=subprocess.PIPE,
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.PIPE,
+    pass_fds=[writing],
+    # Ctrl-C is for the server alone.
+    start_new_session=True,
+    env={
+      'TF_CPP_MIN_LOG_LEVEL': '2',
+      **os.environ,
+      'PYTHONPATH': os.pathsep.join(filter(None, sys.path)),
+      # A GPU is the server's.
+      'CUDA_VISIBLE_DEVICES': '-1',
+    },
+  )
+
+
+# What a stream ends in that breaks off, or holds something else.
+_UNREADABLE = (EOFError, ValueError, KeyError, TypeError, OverflowError, MemoryError, DecodeError)
 
 
 def _read(stream: IO[bytes]) -> FrozenGraph:
@@ -139,13 +178,23 @@ def _write_one(stream: IO[bytes], data: bytes) -> None:
 
 
 def main() -> None:
-  """Writes the graph of the version at the path that is given to the standard output."""
-  os.nice(_NICENESS)
+  """Writes the graph of the version at a path to a pipe whose number is given."""
+  path, writing = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+  # The thread that started this one may be niced already.
+  os.nice(max(0, _NICENESS - os.nice(0)))
+  with contextlib.suppress(OSError):
+    # Where memory runs out it is this process that goes, and not the server.
+    pathlib.Path('/proc/self/oom_score_adj').write_text('1000')
+  threading.Thread(target=_end_with_the_server, daemon=True).start()
   tf.get_logger().setLevel('ERROR')
-  # Whatever else is printed goes where errors go.
-  with os.fdopen(os.dup(sys.stdout.fileno()), 'wb') as stream:
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    _write(stream, pathlib.Path(sys.argv[1]))
+  with os.fdopen(writing, 'wb') as stream:
+    _write(stream, path)
+
+
+def _end_with_the_server() -> None:
+  # Not through sys.stdin, whose lock is wanted when this process ends.
+  os.read(0, 1)
+  os._exit(1)
 
 
 if __name__ == '__main__':

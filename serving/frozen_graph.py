@@ -22,6 +22,7 @@ from serving import servable
 # Of the variables' files; a graph with its constants has to stay below 2 GiB.
 MOST_BYTES = 1 << 30
 _PIECE_BYTES = 1 << 20
+_TAGS = [tf.saved_model.SERVING]
 _VARIABLES = frozenset(['VarHandleOp', 'VariableV2', 'Variable'])
 # What hands out or reads a variable and changes none.
 _READING = _VARIABLES | {'ReadVariableOp', 'ResourceGather', 'ResourceGatherNd'}
@@ -92,31 +93,16 @@ def freeze(path: pathlib.Path) -> FrozenGraph:
     OSError, ValueError, RuntimeError, tf.errors.OpError: it cannot be loaded.
   """
   loader = loader_impl.SavedModelLoader(str(path))
-  meta_graph = loader.get_meta_graph_def_from_tags([tf.saved_model.SERVING])
+  meta_graph = loader.get_meta_graph_def_from_tags(_TAGS)
   signatures = servable.signatures_of(meta_graph)
   with tf.compat.v1.Session(graph=tf.Graph(), config=servable.unoptimised()) as session:
-    saver, _ = loader.load_graph(session.graph, [tf.saved_model.SERVING])
+    saver, _ = loader.load_graph(session.graph, _TAGS)
     graph = session.graph.as_graph_def()
     constant = _part_with_constants(session, graph, signatures, loader, saver)
     parts = [constant] if constant.calls else []
     rest = {name: one for name, one in signatures.items() if name not in constant.calls}
     if rest:
-      init = loader_impl.get_init_op(meta_graph)
-      assets = loader_impl.get_asset_tensors(str(path), meta_graph)
-      needed = [] if init is None else [getattr(init, 'op', init).name]
-      kept = _pruned(graph, _nodes(rest.values()) + needed)
-      names = {node.name for node in kept.node}
-      fed = {name: tf.compat.as_text(value) for name, value in assets.items()}
-      begin = [
-        (name, {key: value for key, value in fed.items() if _source(key) in names})
-        for name in needed
-      ]
-      if saver is not None and any(node.op in _VARIABLES for node in kept.node):
-        told = saver.saver_def
-        restore = told.restore_op_name.partition(':')[0]
-        begin.insert(0, (restore, {told.filename_tensor_name: loader.variables_path}))
-        kept = _pruned(graph, [*names, restore])
-      parts.append(Part(rest, _pieces(kept), begin))
+      parts.append(_part_with_state(graph, rest, meta_graph, loader, saver))
   return FrozenGraph(signatures, parts)
 
 
@@ -130,16 +116,44 @@ def _part_with_constants(
   """Returns what needs nothing but weights; without a call where that is nothing."""
   if _bytes_of_variables(pathlib.Path(loader.export_dir)) > MOST_BYTES:
     return Part({}, [])
-  fit = {name: one for name, one in signatures.items() if only_reads_weights(graph, one)}
+  fit = fit_signatures(graph, signatures)
   if not fit:
     return Part({}, [])
   loader.restore_variables(session, saver)
+  loader.run_init_ops(session, _TAGS)
   try:
     constants = _constants(session, graph, fit.values())
   except (ValueError, EncodeError, tf.errors.OpError):
     # A graph that the conversion does not know: it runs as it is.
     return Part({}, [])
   return Part(fit, _pieces(constants), optimise=True)
+
+
+def _part_with_state(
+  graph: graph_pb2.GraphDef,
+  rest: Signatures,
+  meta_graph: meta_graph_pb2.MetaGraphDef,
+  loader: loader_impl.SavedModelLoader,
+  saver: tf.compat.v1.train.Saver | None,
+) -> Part:
+  """Returns signatures as they were exported, with what gives their state its beginning.
+
+  Called while the session's graph is the default one.
+  """
+  init = loader_impl.get_init_op(meta_graph)
+  needed = [] if init is None else [getattr(init, 'op', init).name]
+  kept = _pruned(graph, _nodes(rest.values()) + needed)
+  names = {node.name for node in kept.node}
+  assets = loader_impl.get_asset_tensors(loader.export_dir, meta_graph)
+  fed = {key: tf.compat.as_text(value) for key, value in assets.items() if _source(key) in names}
+  begin = [(name, fed) for name in needed]
+  if saver is not None:
+    told = saver.saver_def
+    restore = told.restore_op_name.partition(':')[0]
+    if names & {node.name for node in _pruned(graph, [restore]).node if _has_state(node)}:
+      begin.insert(0, (restore, {told.filename_tensor_name: loader.variables_path}))
+      kept = _pruned(graph, [*names, restore])
+  return Part(rest, _pieces(kept), begin)
 
 
 def optimised() -> config_pb2.ConfigProto:
@@ -152,17 +166,51 @@ def optimised() -> config_pb2.ConfigProto:
   return config
 
 
-def only_reads_weights(graph: graph_pb2.GraphDef, signature: meta_graph_pb2.SignatureDef) -> bool:
-  """Returns whether a signature depends on no state but the values of variables.
+def fit_signatures(graph: graph_pb2.GraphDef, signatures: Signatures) -> Signatures:
+  """Returns the signatures that depend on no state but variables that nobody changes.
 
   Args:
     graph: of the export, with its functions.
-    signature: one of its signatures.
+    signatures: all of them.
   """
-  kept = _pruned(graph, _nodes([signature]))
-  functions = {one.signature.name: one for one in kept.library.function}
-  nodes = itertools.chain(kept.node, *(one.node_def for one in functions.values()))
-  return all(_only_reads(node, functions) for node in nodes)
+  kept = {name: _pruned(graph, _nodes([one])) for name, one in signatures.items()}
+  fit = {name for name, one in kept.items() if _only_reads_weights(one)}
+  # What one signature changes, the others have to see.
+  changing = {node.name for one in kept.values() if _changes(one) for node in _variables(one)}
+  return {
+    name: signatures[name]
+    for name in signatures
+    if name in fit and not any(node.name in changing for node in _variables(kept[name]))
+  }
+
+
+def _variables(graph: graph_pb2.GraphDef) -> Iterator[node_def_pb2.NodeDef]:
+  return (node for node in graph.node if node.op in _VARIABLES)
+
+
+def _has_state(node: node_def_pb2.NodeDef) -> bool:
+  found = op_def_registry.get(node.op)
+  return found is not None and found.is_stateful
+
+
+def _only_reads_weights(graph: graph_pb2.GraphDef) -> bool:
+  functions = {one.signature.name: one for one in graph.library.function}
+  return all(_only_reads(node, functions) for node in _all_nodes(graph))
+
+
+def _changes(graph: graph_pb2.GraphDef) -> bool:
+  """Returns whether anything may change a variable."""
+  for node in _all_nodes(graph):
+    found = op_def_registry.get(node.op)
+    if found is None or node.op in _READING or node.op.startswith('LookupTable'):
+      continue
+    if any(one.is_ref or one.type == types_pb2.DT_RESOURCE for one in found.input_arg):
+      return True
+  return False
+
+
+def _all_nodes(graph: graph_pb2.GraphDef) -> Iterator[node_def_pb2.NodeDef]:
+  return itertools.chain(graph.node, *(one.node_def for one in graph.library.function))
 
 
 def _only_reads(node: node_def_pb2.NodeDef, functions: Mapping[str, object]) -> bool:
@@ -240,6 +288,8 @@ def _cut(graph: graph_pb2.GraphDef) -> Iterator[graph_pb2.GraphDef]:
   size = until = 0
   for number, node in enumerate(nodes):
     piece.node.append(node)
+    # "On the device of that node", which may lie in another piece; here all are on one.
+    piece.node[-1].attr.pop('_class', None)
     size += node.ByteSize()
     until = max(until, held[number])
     if number >= until and (size > _PIECE_BYTES or any(_called(node, functions))):

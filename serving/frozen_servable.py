@@ -39,13 +39,20 @@ class FrozenServable(Servable):
     """Frees the sessions; `run` fails from here on."""
     for session in self._sessions:
       session.close()
+    super().close()
 
   def _open(self) -> None:
     graph = self._freeze(self.path)
-    self.signatures = graph.signatures
-    for part in graph.parts:
-      self._sessions.append(part.open())
-      self._calls |= make_calls(self._sessions[-1], part.calls)
+    try:
+      for part in graph.parts:
+        self._sessions.append(part.open())
+        self._calls |= make_calls(self._sessions[-1], part.calls)
+      self.signatures = graph.signatures
+    except (ValueError, tf.errors.OpError):
+      # Its parts do not fit together: it runs as it was exported.
+      self.close()
+      self._sessions, self._calls = [], {}
+      super()._open()
 
 
 def load_aside(path: pathlib.Path) -> FrozenServable:

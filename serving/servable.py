@@ -22,6 +22,10 @@ Call = Callable[..., Sequence[np.ndarray]]
 _INIT_SIGNATURE = '__saved_model_init_op'
 
 
+class NotNowError(OSError):
+  """A version could not be loaded for a reason that is not its own; it may be tried again."""
+
+
 class Servable:
   """A SavedModel in a session of its own.
 
@@ -40,7 +44,7 @@ class Servable:
 
     Raises:
       ExportError: the folder holds no SavedModel that a session can load.
-      OSError: its variables cannot be read.
+      OSError: its variables cannot be read, or NotNowError.
     """
     self.path = pathlib.Path(path)
     self.weights_sha256 = _hash_or_empty(self.path)
@@ -48,6 +52,9 @@ class Servable:
     self._calls: dict[str, Call] = {}
     try:
       self._open()
+    except NotNowError:
+      self.close()
+      raise
     except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
       self.close()
       raise ExportError(

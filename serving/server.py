@@ -19,7 +19,7 @@ import uvicorn
 from tensorflow_serving.config import model_server_config_pb2
 
 from schemas.errors import ServingError
-from serving import batching_parameters, door, memory, metrics, model_config, rest
+from serving import batching_parameters, door, freezing_process, memory, metrics, model_config, rest
 from serving.batching import Batcher
 from serving.fallback import Fallback
 from serving.frozen_servable import FrozenServable
@@ -228,6 +228,7 @@ class EmbeddedServer:
     if drain_seconds:
       time.sleep(drain_seconds)
     self._stop.set()
+    freezing_process.end()
     self._uvicorn.should_exit = True
     if self._grpc is not None:
       self._grpc.stop(_DRAIN_SECONDS)
@@ -263,7 +264,7 @@ class EmbeddedServer:
           memory.give_back()
         said = ''
       except Exception as error:  # noqa: BLE001 - else no later version would ever be seen
-        if str(error) != said:
+        if str(error) != said and not self._stop.is_set():
           _LOG.exception('Looking for a newer version failed; it is tried again.')
         said = str(error)
 

@@ -99,6 +99,21 @@ def test_services_that_answer_leave_the_step_and_its_errors_alone(doors):
   assert not [one for one in threading.enumerate() if one.name == 'beam-watch']
 
 
+def test_a_step_that_ended_while_somebody_knocked_has_ended_well(doors, monkeypatch):
+  knocking = threading.Event()
+
+  def slow(address):
+    knocking.set()
+    threading.Event().wait(0.3)
+    return False
+
+  monkeypatch.setattr(beam_watch, '_answers', slow)
+  before = signal.getsignal(signal.SIGUSR1)
+  with beam_watch.watching(portable(doors), 'Transform'):
+    knocking.wait(5)
+  assert signal.getsignal(signal.SIGUSR1) is before
+
+
 def test_other_engines_are_not_watched():
   before = signal.getsignal(signal.SIGUSR1)
   with beam_watch.watching(BeamConfig(), 'Transform'):

@@ -1,15 +1,19 @@
 """Weights as constants: the same answers, and nothing that has a state is frozen."""
 
 import shutil
+import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
+import psutil
 import pytest
 import tensorflow as tf
 
 from schemas import signatures
-from schemas.errors import ExportError
-from serving import frozen_graph
+from schemas.errors import ExportError, ServingError
+from serving import freezing_process, frozen_graph, versions
 from serving.frozen_servable import FrozenServable, load_aside
 from serving.servable import Servable
 from serving.warm_up import warm_up
@@ -42,6 +46,7 @@ def write_counting_model(path):
   module = tf.Module()
   module.count = tf.Variable(0.0)
   module.weight = tf.Variable(2.0)
+  module.other = tf.Variable(3.0)
 
   @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name='x')])
   def counted(x):
@@ -49,7 +54,7 @@ def write_counting_model(path):
 
   @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name='x')])
   def plain(x):
-    return {'y': x * module.weight}
+    return {'y': x * module.other}
 
   tf.saved_model.save(module, str(path), signatures={'counted': counted, 'plain': plain})
   return path
@@ -151,7 +156,7 @@ def test_a_counter_counts_on(tmp_path):
   servable = FrozenServable(path)
   one = {'x': np.ones(1, np.float32)}
   assert [float(servable.run('counted', one)['y'][0]) for _ in range(3)] == [3.0, 4.0, 5.0]
-  assert float(servable.run('plain', one)['y'][0]) == 2.0
+  assert float(servable.run('plain', one)['y'][0]) == 3.0
   servable.close()
 
 
@@ -234,14 +239,152 @@ def test_a_broken_version_is_refused_with_the_same_words(image_model, tmp_path):
   ('ends', 'expected'),
   [
     ('echo no room >&2; exit 3', r'exit code 3\. It said last: no room'),
-    ('kill -9 $$', r'exit code -9\. It may have run out of memory\. It said last: nothing'),
-    ('printf 1234', r'exit code 0'),
+    ('kill -11 $$', r'exit code -11\. It said last: nothing'),
+    ('printf 1234 >&$5', r'exit code 0'),
+    ('printf "no length at all" >&$5', r'exit code 0'),
   ],
 )
 def test_a_process_that_ends_early_is_told(image_model, tmp_path, monkeypatch, ends, expected):
   stand_in = tmp_path / 'python'
-  stand_in.write_text(f'#!/bin/sh\n{ends}\n')
+  stand_in.write_text(f'#!/bin/bash\n{ends}\n')
   stand_in.chmod(0o755)
   monkeypatch.setattr(sys, 'executable', str(stand_in))
   with pytest.raises(ExportError, match=expected):
     load_aside(image_model)
+
+
+def test_a_version_whose_process_was_killed_is_tried_again(affine_model, tmp_path, monkeypatch):
+  shutil.copytree(affine_model, tmp_path / '1')
+  found = versions.Versions(tmp_path, load_aside)
+  stand_in = tmp_path / 'python'
+  stand_in.write_text('#!/bin/sh\nkill -9 $$\n')
+  stand_in.chmod(0o755)
+  with monkeypatch.context() as patched:
+    patched.setattr(sys, 'executable', str(stand_in))
+    with pytest.raises(ServingError, match='was killed; there may be too little memory'):
+      found.poll()
+    assert found.status()[0].code == tf.errors.UNAVAILABLE
+    patched.setattr(sys, 'executable', str(tmp_path / 'absent'))
+    with pytest.raises(ServingError, match='no process can be started'):
+      found.poll()
+  found.poll()
+  assert found.in_service() == [1]
+  found.close()
+
+
+def test_nothing_in_the_folder_of_the_server_is_taken_for_a_module(
+  affine_model, tmp_path, monkeypatch
+):
+  (tmp_path / 'struct.py').write_text('raise SystemExit("shadowed")\n')
+  monkeypatch.chdir(tmp_path)
+  load_aside(affine_model).close()
+
+
+def test_a_server_that_stops_ends_the_process(image_model, monkeypatch):
+  failed = []
+
+  def load():
+    try:
+      load_aside(image_model)
+    except OSError as error:
+      failed.append(error)
+
+  thread = threading.Thread(target=load)
+  thread.start()
+  until = time.monotonic() + 10
+  while not freezing_process._RUNNING and time.monotonic() < until:
+    time.sleep(0.01)
+  (process,) = freezing_process._RUNNING
+  freezing_process.end()
+  thread.join(10)
+  assert failed and process.returncode == -9 and not freezing_process._RUNNING
+
+
+def test_the_process_ends_with_the_server(image_model):
+  code = (
+    'import os, threading, time; from serving import freezing_process as f, frozen_servable as s\n'
+    f'threading.Thread(target=s.load_aside, args=[{str(image_model)!r}], daemon=True).start()\n'
+    'while not f._RUNNING: time.sleep(0.01)\n'
+    '(one,) = f._RUNNING; time.sleep(6); print(one.pid, one.poll(), flush=True); os._exit(0)\n'
+  )
+  done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=90)
+  pid, ended = done.stdout.split()
+  until = time.monotonic() + 10
+  while psutil.pid_exists(int(pid)) and time.monotonic() < until:
+    time.sleep(0.05)
+  assert not psutil.pid_exists(int(pid)), ended
+
+
+def test_what_the_init_operation_sets_counts(tmp_path):
+  """As TensorFlow 1 exported a model whose main_op changes a variable."""
+  path = tmp_path / '1'
+  with tf.compat.v1.Session(graph=tf.Graph()) as session:
+    x = tf.compat.v1.placeholder(tf.float32, [None], 'x')
+    # Longer than a piece, so that its readers are in another.
+    w = tf.compat.v1.Variable(tf.ones([400_000]), use_resource=False)
+    y = x * tf.reduce_mean(w)
+    session.run(tf.compat.v1.global_variables_initializer())
+    builder = tf.compat.v1.saved_model.Builder(str(path))
+    signature = tf.compat.v1.saved_model.predict_signature_def({'x': x}, {'y': y})
+    builder.add_meta_graph_and_variables(
+      session,
+      [tf.saved_model.SERVING],
+      {'serving_default': signature},
+      main_op=tf.compat.v1.assign(w, tf.fill([400_000], 10.0)).op,
+    )
+    builder.save()
+  servable = FrozenServable(path)
+  assert servable.run('serving_default', {'x': np.ones(1, np.float32)})['y'] == [10.0]
+  assert not VARIABLES & operations(servable)[0]
+  servable.close()
+
+
+def test_a_table_that_the_checkpoint_fills_is_filled(tmp_path):
+  module = tf.Module()
+  module.table = tf.lookup.experimental.MutableHashTable(tf.string, tf.float32, -1.0)
+  module.table.insert(['a'], [7.0])
+
+  @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name='x')])
+  def looked_up(x):
+    return {'y': module.table.lookup(x)}
+
+  tf.saved_model.save(module, str(tmp_path / '1'), signatures={'serving_default': looked_up})
+  servable = FrozenServable(tmp_path / '1')
+  answer = servable.run('serving_default', {'x': np.array([b'a', b'b'], object)})['y']
+  np.testing.assert_array_equal(answer, [7.0, -1.0])
+  servable.close()
+
+
+def test_what_one_signature_changes_the_others_see(tmp_path):
+  module = tf.Module()
+  module.count = tf.Variable(0.0)
+
+  @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name='x')])
+  def bump(x):
+    return {'y': x + module.count.assign_add(1.0)}
+
+  @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name='x')])
+  def peek(x):
+    return {'y': x + module.count}
+
+  tf.saved_model.save(module, str(tmp_path / '1'), signatures={'bump': bump, 'peek': peek})
+  servable = FrozenServable(tmp_path / '1')
+  one = {'x': np.ones(1, np.float32)}
+  assert servable.run('peek', one)['y'] == [1.0]
+  servable.run('bump', one)
+  assert servable.run('peek', one)['y'] == [2.0]
+  servable.close()
+
+
+def test_parts_that_do_not_fit_together_run_as_they_were_exported(affine_model):
+  def freeze(path):
+    found = frozen_graph.freeze(path)
+    (part,) = found.parts
+    (piece, *_) = part.pieces
+    del piece.node[:], piece.library.function[:]
+    return found
+
+  servable = FrozenServable(affine_model, freeze)
+  assert not servable._sessions and servable._session is not None
+  assert servable.run('serving_default', {'x': np.array([2.0], np.float32)})['y'] == [3.0]
+  servable.close()
