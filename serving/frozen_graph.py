@@ -19,7 +19,7 @@ from tensorflow.python.saved_model import loader_impl
 
 from serving import servable
 
-# Of the variables' files; a graph with its constants has to stay below 2 GiB.
+# Of an export; a graph with its constants has to stay below 2 GiB.
 MOST_BYTES = 1 << 30
 _PIECE_BYTES = 1 << 20
 _TAGS = [tf.saved_model.SERVING]
@@ -114,7 +114,7 @@ def _part_with_constants(
   saver: tf.compat.v1.train.Saver | None,
 ) -> Part:
   """Returns what needs nothing but weights; without a call where that is nothing."""
-  if _bytes_of_variables(pathlib.Path(loader.export_dir)) > MOST_BYTES:
+  if size_of(pathlib.Path(loader.export_dir)) > MOST_BYTES:
     return Part({}, [])
   fit = fit_signatures(graph, signatures)
   if not fit:
@@ -325,5 +325,7 @@ def _nodes(kept: Iterable[meta_graph_pb2.SignatureDef]) -> list[str]:
   return sorted({info.name.partition(':')[0] for info in infos})
 
 
-def _bytes_of_variables(export: pathlib.Path) -> int:
-  return sum(path.stat().st_size for path in (export / 'variables').glob('*') if path.is_file())
+def size_of(export: pathlib.Path) -> int:
+  """Returns the bytes of the graph and of the variables of an export, as far as they exist."""
+  files = [export / 'saved_model.pb', *(export / 'variables').glob('*')]
+  return sum(path.stat().st_size for path in files if path.is_file())

@@ -12,6 +12,8 @@ from serving import freezing_process, frozen_graph
 from serving.frozen_graph import FrozenGraph
 from serving.servable import Servable, make_calls
 
+_SMALL = 1 << 20
+
 
 class FrozenServable(Servable):
   """A version whose weights are constants; the same face as Servable.
@@ -58,7 +60,11 @@ class FrozenServable(Servable):
 def load_aside(path: pathlib.Path) -> FrozenServable:
   """Loads a version with another process's help: for a server that answers meanwhile.
 
+  Not for a version of less than 1 MiB, which is loaded before a process has started.
+
   Raises:
     ExportError, OSError: as Servable.
   """
+  if frozen_graph.size_of(path) < _SMALL:
+    return FrozenServable(path)
   return FrozenServable(path, freezing_process.freeze)

@@ -34,6 +34,12 @@ def read(path: pathlib.Path | str) -> model_server_config_pb2.ModelServerConfig:
     raise ServingError(
       f'{path}: expected ModelServerConfig in its text format. Received: {error}.'
     ) from error
+  if not text.strip():
+    # Whoever overwrites a file empties it first; that is no wish to serve nothing.
+    raise ServingError(
+      f'{path}: expected ModelServerConfig in its text format. Received: an empty file. To serve '
+      'no model, write model_config_list {}'
+    )
   try:
     check(config)
   except ServingError as error:

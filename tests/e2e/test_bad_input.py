@@ -73,6 +73,7 @@ def test_truncated_jpeg(experiment):
   assert 'bad.jpg' in output and 'labels.csv row 32' in output
 
 
+@pytest.mark.long
 def test_what_is_within_the_limits_is_told_and_the_run_goes_on(experiment):
   """A truncated JPEG is quarantined; a class of two images goes to train."""
   whole = next((experiment.data / 'images').glob('*.jpg')).read_bytes()

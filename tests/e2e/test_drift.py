@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from sklearn import datasets
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 # Runs the pipeline up to DataGate; exit code 1 and the error's text where it stops.
 _TO_THE_GATE = """

@@ -348,12 +348,14 @@ def test_mixed_precision_trains_in_bfloat16_and_exports_float32_that_agrees(late
   assert outputs['probabilities'].dtype == tf.float32
 
 
+@pytest.mark.long
 def test_the_backbone_of_an_earlier_run_is_frozen_then_unfrozen(later):
   stages = later.summary['model']['stages']
   assert [stage['name'] for stage in stages] == ['frozen', 'unfrozen']
   assert later.summary['model']['weights']['source'] == 'file'
 
 
+@pytest.mark.long
 def test_a_changed_image_under_an_unchanged_csv_is_noticed(later, third):
   assert later.outcomes()['ImageExampleGen'] == 'done', later.output
   assert later.summary['dataset']['dataset_sha256'] != third.summary['dataset']['dataset_sha256']

@@ -9,7 +9,7 @@ from tensorflow_data_validation import load_schema_text
 
 from tests.e2e.experiment import Experiment, sightline, write_csv, write_images
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 SERVED = 18
 

@@ -13,11 +13,25 @@ import tensorflow as tf
 
 from schemas import signatures
 from schemas.errors import ExportError, ServingError
-from serving import freezing_process, frozen_graph, versions
+from serving import freezing_process, frozen_graph, frozen_servable, versions
 from serving.frozen_servable import FrozenServable, load_aside
 from serving.servable import Servable
 from serving.warm_up import warm_up
 from tests.unit.serving import exports
+
+
+@pytest.fixture(autouse=True, scope='module')
+def however_small():
+  """The models of these tests are, and still go through the other process."""
+  with pytest.MonkeyPatch.context() as patched:
+    patched.setattr(frozen_servable, '_SMALL', 0)
+    yield
+
+
+def test_a_small_version_needs_no_other_process(affine_model, monkeypatch):
+  monkeypatch.setattr(frozen_servable, '_SMALL', 1 << 20)
+  monkeypatch.setattr(sys, 'executable', 'absent')
+  load_aside(affine_model).close()
 
 
 @pytest.fixture(scope='module')
@@ -303,6 +317,7 @@ def test_a_server_that_stops_ends_the_process(image_model, monkeypatch):
 def test_the_process_ends_with_the_server(image_model):
   code = (
     'import os, threading, time; from serving import freezing_process as f, frozen_servable as s\n'
+    's._SMALL = 0\n'
     f'threading.Thread(target=s.load_aside, args=[{str(image_model)!r}], daemon=True).start()\n'
     'while not f._RUNNING: time.sleep(0.01)\n'
     '(one,) = f._RUNNING; time.sleep(6); print(one.pid, one.poll(), flush=True); os._exit(0)\n'

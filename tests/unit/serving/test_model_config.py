@@ -72,6 +72,7 @@ def test_a_config_that_cannot_be_served_leaves_the_file_as_it_was(tmp_path):
       'version_labels { key: "" value: 1 } } }',
       'a label',
     ),
+    ('\n', 'Received: an empty file'),
   ],
 )
 def test_a_mistake_is_told_with_its_file(tmp_path, text, part):

@@ -72,7 +72,10 @@ def kill_after(monkeypatch, batches):
   [
     {},
     # Everything that has a state of its own.
-    {'ema': 0.9, 'accumulate': 2, 'schedule': 'plateau', 'decay_epochs': 1, 'optimizer': 'sgd'},
+    pytest.param(
+      {'ema': 0.9, 'accumulate': 2, 'schedule': 'plateau', 'decay_epochs': 1, 'optimizer': 'sgd'},
+      marks=pytest.mark.long,
+    ),
   ],
   ids=['default', 'much state'],
 )
