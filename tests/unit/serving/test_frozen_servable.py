@@ -316,9 +316,9 @@ def test_a_server_that_stops_ends_the_process(image_model, monkeypatch):
 
 def test_the_process_ends_with_the_server(image_model):
   code = (
-    'import os, threading, time; from serving import freezing_process as f, frozen_servable as s\n'
+    'import os, pathlib, threading, time; from serving import freezing_process as f, frozen_servable as s\n'
     's._SMALL = 0\n'
-    f'threading.Thread(target=s.load_aside, args=[{str(image_model)!r}], daemon=True).start()\n'
+    f'threading.Thread(target=s.load_aside, args=[pathlib.Path({str(image_model)!r})], daemon=True).start()\n'
     'while not f._RUNNING: time.sleep(0.01)\n'
     '(one,) = f._RUNNING; time.sleep(6); print(one.pid, one.poll(), flush=True); os._exit(0)\n'
   )
