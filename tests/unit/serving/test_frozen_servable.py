@@ -315,13 +315,20 @@ def test_a_server_that_stops_ends_the_process(image_model, monkeypatch):
 
 
 def test_the_process_ends_with_the_server(image_model):
-  code = (
-    'import os, pathlib, threading, time; from serving import freezing_process as f, frozen_servable as s\n'
-    's._SMALL = 0\n'
-    f'threading.Thread(target=s.load_aside, args=[pathlib.Path({str(image_model)!r})], daemon=True).start()\n'
-    'while not f._RUNNING: time.sleep(0.01)\n'
-    '(one,) = f._RUNNING; time.sleep(6); print(one.pid, one.poll(), flush=True); os._exit(0)\n'
-  )
+  code = f"""
+import os, pathlib, threading, time
+from serving import freezing_process as process, frozen_servable
+frozen_servable._SMALL = 0
+load = lambda: frozen_servable.load_aside(pathlib.Path({str(image_model)!r}))
+threading.Thread(target=load, daemon=True).start()
+until = time.monotonic() + 20
+while not process._RUNNING and time.monotonic() < until:
+  time.sleep(0.01)
+(one,) = process._RUNNING
+time.sleep(3)
+print(one.pid, one.poll(), flush=True)
+os._exit(0)
+"""
   done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=90)
   pid, ended = done.stdout.split()
   until = time.monotonic() + 10
