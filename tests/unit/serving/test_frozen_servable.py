@@ -331,7 +331,8 @@ os._exit(0)
 """
   done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=90)
   pid, ended = done.stdout.split()
-  until = time.monotonic() + 10
+  # It hears of it as soon as TensorFlow is imported.
+  until = time.monotonic() + 60
   while psutil.pid_exists(int(pid)) and time.monotonic() < until:
     time.sleep(0.05)
   assert not psutil.pid_exists(int(pid)), ended
