@@ -30,6 +30,8 @@ _NICENESS = 10
 # That are told of a process that ended early.
 _LINES = 5
 _LENGTH = struct.Struct('<Q')
+# What a stream ends in that breaks off, or holds something else.
+_UNREADABLE = (EOFError, ValueError, KeyError, TypeError, OverflowError, MemoryError, DecodeError)
 _RUNNING: set[subprocess.Popen[bytes]] = set()
 
 
@@ -79,7 +81,7 @@ def freeze(path: pathlib.Path) -> FrozenGraph:
 
 
 def end() -> None:
-  """Ends the processes that are at work: for a server that stops."""
+  """Ends the processes that this one has at work: for a server that stops."""
   for process in tuple(_RUNNING):
     process.kill()
 
@@ -103,10 +105,6 @@ def _start(path: pathlib.Path, writing: int) -> subprocess.Popen[bytes]:
       'CUDA_VISIBLE_DEVICES': '-1',
     },
   )
-
-
-# What a stream ends in that breaks off, or holds something else.
-_UNREADABLE = (EOFError, ValueError, KeyError, TypeError, OverflowError, MemoryError, DecodeError)
 
 
 def _read(stream: IO[bytes]) -> FrozenGraph:

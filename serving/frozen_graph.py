@@ -20,7 +20,7 @@ from tensorflow.python.saved_model import loader_impl
 from serving import servable
 
 # Of an export; a graph with its constants has to stay below 2 GiB.
-MOST_BYTES = 1 << 30
+_MOST_BYTES = 1 << 30
 _PIECE_BYTES = 1 << 20
 _TAGS = [tf.saved_model.SERVING]
 _VARIABLES = frozenset(['VarHandleOp', 'VariableV2', 'Variable'])
@@ -55,7 +55,7 @@ class Part:
     Raises:
       ValueError, tf.errors.OpError: the pieces do not fit together, or a file is missing.
     """
-    config = optimised() if self.optimise else servable.unoptimised()
+    config = _optimised() if self.optimise else servable.unoptimised()
     session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
     try:
       with session.graph.as_default():
@@ -114,9 +114,9 @@ def _part_with_constants(
   saver: tf.compat.v1.train.Saver | None,
 ) -> Part:
   """Returns what needs nothing but weights; without a call where that is nothing."""
-  if size_of(pathlib.Path(loader.export_dir)) > MOST_BYTES:
+  if size_of(pathlib.Path(loader.export_dir)) > _MOST_BYTES:
     return Part({}, [])
-  fit = fit_signatures(graph, signatures)
+  fit = _fit_signatures(graph, signatures)
   if not fit:
     return Part({}, [])
   loader.restore_variables(session, saver)
@@ -156,7 +156,7 @@ def _part_with_state(
   return Part(rest, _pieces(kept), begin)
 
 
-def optimised() -> config_pb2.ConfigProto:
+def _optimised() -> config_pb2.ConfigProto:
   """Returns the settings of a session that optimises its graph for each signature."""
   config = config_pb2.ConfigProto()
   # A second round, which is the default, takes as long and was not faster afterwards.
@@ -166,7 +166,7 @@ def optimised() -> config_pb2.ConfigProto:
   return config
 
 
-def fit_signatures(graph: graph_pb2.GraphDef, signatures: Signatures) -> Signatures:
+def _fit_signatures(graph: graph_pb2.GraphDef, signatures: Signatures) -> Signatures:
   """Returns the signatures that depend on no state but variables that nobody changes.
 
   Args:

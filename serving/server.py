@@ -26,7 +26,7 @@ from serving.frozen_servable import FrozenServable
 from serving.grpc_server import GrpcServer
 from serving.inference import Inference
 from serving.request_log import RequestLog
-from serving.servable import Servable
+from serving.servable import NotNowError, Servable
 from serving.served_models import ServedModels
 from serving.tls import Tls
 
@@ -244,6 +244,8 @@ class EmbeddedServer:
     self.stop()
 
   def _load(self, path: pathlib.Path) -> Servable:
+    if self._stop.is_set():
+      raise NotNowError(f'{path}: the server stops')
     meanwhile = self.settings.load_meanwhile if self._threads else None
     return (meanwhile or self.settings.load)(path)
 

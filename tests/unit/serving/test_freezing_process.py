@@ -1,0 +1,118 @@
+"""The process that reads a new version: what becomes of it, and of its failures."""
+
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+import tensorflow as tf
+
+from schemas.errors import ExportError, ServingError
+from serving import freezing_process, frozen_servable, versions
+from serving.frozen_servable import load_aside
+
+
+@pytest.fixture(autouse=True, scope='module')
+def however_small():
+  """The models of these tests are, and still go through the other process."""
+  with pytest.MonkeyPatch.context() as patched:
+    patched.setattr(frozen_servable, '_SMALL', 0)
+    yield
+
+
+def test_a_small_version_needs_no_other_process(affine_model, monkeypatch):
+  monkeypatch.setattr(frozen_servable, '_SMALL', 1 << 20)
+  monkeypatch.setattr(sys, 'executable', 'absent')
+  load_aside(affine_model).close()
+
+
+@pytest.mark.parametrize(
+  ('ends', 'expected'),
+  [
+    ('echo no room >&2; exit 3', r'exit code 3\. It said last: no room'),
+    ('kill -11 $$', r'exit code -11\. It said last: nothing'),
+    ('printf 1234 >&$5', r'exit code 0'),
+    ('printf "no length at all" >&$5', r'exit code 0'),
+  ],
+)
+def test_a_process_that_ends_early_is_told(image_model, tmp_path, monkeypatch, ends, expected):
+  stand_in = tmp_path / 'python'
+  stand_in.write_text(f'#!/bin/bash\n{ends}\n')
+  stand_in.chmod(0o755)
+  monkeypatch.setattr(sys, 'executable', str(stand_in))
+  with pytest.raises(ExportError, match=expected):
+    load_aside(image_model)
+
+
+def test_a_version_whose_process_was_killed_is_tried_again(affine_model, tmp_path, monkeypatch):
+  shutil.copytree(affine_model, tmp_path / '1')
+  found = versions.Versions(tmp_path, load_aside)
+  stand_in = tmp_path / 'python'
+  stand_in.write_text('#!/bin/sh\nkill -9 $$\n')
+  stand_in.chmod(0o755)
+  with monkeypatch.context() as patched:
+    patched.setattr(sys, 'executable', str(stand_in))
+    with pytest.raises(ServingError, match='was killed; there may be too little memory'):
+      found.poll()
+    assert found.status()[0].code == tf.errors.UNAVAILABLE
+    patched.setattr(sys, 'executable', str(tmp_path / 'absent'))
+    with pytest.raises(ServingError, match='no process can be started'):
+      found.poll()
+  found.poll()
+  assert found.in_service() == [1]
+  found.close()
+
+
+def test_nothing_in_the_folder_of_the_server_is_taken_for_a_module(
+  affine_model, tmp_path, monkeypatch
+):
+  (tmp_path / 'struct.py').write_text('raise SystemExit("shadowed")\n')
+  monkeypatch.chdir(tmp_path)
+  load_aside(affine_model).close()
+
+
+def test_a_server_that_stops_ends_the_process(image_model, monkeypatch):
+  failed = []
+
+  def load():
+    try:
+      load_aside(image_model)
+    except OSError as error:
+      failed.append(error)
+
+  thread = threading.Thread(target=load)
+  thread.start()
+  until = time.monotonic() + 10
+  while not freezing_process._RUNNING and time.monotonic() < until:
+    time.sleep(0.01)
+  (process,) = freezing_process._RUNNING
+  freezing_process.end()
+  thread.join(10)
+  assert failed and process.returncode == -9 and not freezing_process._RUNNING
+
+
+def test_the_process_ends_with_the_server(image_model):
+  code = f"""
+import os, pathlib, threading, time
+from serving import freezing_process as process, frozen_servable
+frozen_servable._SMALL = 0
+load = lambda: frozen_servable.load_aside(pathlib.Path({str(image_model)!r}))
+threading.Thread(target=load, daemon=True).start()
+until = time.monotonic() + 20
+while not process._RUNNING and time.monotonic() < until:
+  time.sleep(0.01)
+(one,) = process._RUNNING
+time.sleep(3)
+print(one.pid, one.poll(), flush=True)
+os._exit(0)
+"""
+  done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=90)
+  pid, ended = done.stdout.split()
+  # It hears of it as soon as TensorFlow is imported.
+  until = time.monotonic() + 60
+  while psutil.pid_exists(int(pid)) and time.monotonic() < until:
+    time.sleep(0.05)
+  assert not psutil.pid_exists(int(pid)), ended
