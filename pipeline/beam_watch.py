@@ -67,7 +67,7 @@ def watching(beam: BeamConfig, step: str) -> Iterator[None]:
       raise RunError(lost[0]) from error
     raise
   finally:
-    # What comes from here on comes too late.
+    # The step has ended: what the thread still finds out comes too late.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     over.set()
     thread.join()
@@ -87,8 +87,6 @@ def _complaints(beam: BeamConfig, step: str, over: threading.Event) -> Iterator[
     for what, address in doors.items():
       if _answers(address):
         answered[what] = time.monotonic()
-    if over.is_set():
-      return
     now = time.monotonic()
     silent = [what for what, when in answered.items() if now - when > _SILENT_SECONDS]
     if silent:

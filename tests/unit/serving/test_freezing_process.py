@@ -1,5 +1,6 @@
 """The process that reads a new version: what becomes of it, and of its failures."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -94,25 +95,28 @@ def test_a_server_that_stops_ends_the_process(image_model, monkeypatch):
   assert failed and process.returncode == -9 and not freezing_process._RUNNING
 
 
-def test_the_process_ends_with_the_server(image_model):
+def test_the_process_ends_with_the_server(tmp_path):
+  (tmp_path / '1').mkdir()
+  # A file system that does not answer.
+  os.mkfifo(tmp_path / '1/saved_model.pb')
   code = f"""
 import os, pathlib, threading, time
 from serving import freezing_process as process, frozen_servable
 frozen_servable._SMALL = 0
-load = lambda: frozen_servable.load_aside(pathlib.Path({str(image_model)!r}))
+load = lambda: frozen_servable.load_aside(pathlib.Path({str(tmp_path / '1')!r}))
 threading.Thread(target=load, daemon=True).start()
 until = time.monotonic() + 20
 while not process._RUNNING and time.monotonic() < until:
   time.sleep(0.01)
 (one,) = process._RUNNING
-time.sleep(3)
 print(one.pid, one.poll(), flush=True)
 os._exit(0)
 """
   done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=90)
   pid, ended = done.stdout.split()
+  assert ended == 'None'
   # It hears of it as soon as TensorFlow is imported.
   until = time.monotonic() + 60
   while psutil.pid_exists(int(pid)) and time.monotonic() < until:
     time.sleep(0.05)
-  assert not psutil.pid_exists(int(pid)), ended
+  assert not psutil.pid_exists(int(pid))

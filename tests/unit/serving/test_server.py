@@ -315,6 +315,11 @@ def test_a_version_that_comes_later_is_loaded_in_its_own_way(tmp_path, affine_mo
     deadline = time.monotonic() + 60
     while states(server).get('2') != 'AVAILABLE' and time.monotonic() < deadline:
       time.sleep(0.02)
+    assert asked == [('alone', 1), ('meanwhile', 2)]
+    server.stop()
+    shutil.copytree(affine_model, tmp_path / '3')
+    with pytest.raises(ServingError, match='the server stops'):
+      server.models.poll()
   assert asked == [('alone', 1), ('meanwhile', 2)]
 
 
