@@ -79,7 +79,7 @@ def load(export: pathlib.Path, arm: str):
 
   made = frozen_servable.FrozenServable if arm == FROZEN else servable.Servable
   optimised = (
-    mock.patch.object(servable, '_unoptimised', config_pb2.ConfigProto)
+    mock.patch.object(servable, 'unoptimised', config_pb2.ConfigProto)
     if arm == OPTIMISED
     else contextlib.nullcontext()
   )

@@ -90,6 +90,38 @@ def test_it_is_openvino_that_answers(servable, monkeypatch):
   assert asked == [(3, exports.SIDE, exports.SIDE, 3)]
 
 
+def test_one_image_goes_through_a_network_of_its_own_and_is_answered_alike(servable, monkeypatch):
+  images = [exports.encoded(5), exports.encoded(6, 'JPEG', 40, 31), exports.encoded(7)]
+  together = ask(servable, images)
+  monkeypatch.setattr(
+    servable._network, '_many', lambda pixels: pytest.fail('it took the way of several images')
+  )
+  for row, image in enumerate(images):
+    alone = ask(servable, [image])
+    for name, values in together.items():
+      assert alone[name].shape == values[row : row + 1].shape
+    np.testing.assert_allclose(
+      alone['probabilities'], together['probabilities'][row : row + 1], atol=1e-5
+    )
+
+
+def test_a_network_that_answers_otherwise_about_one_image_is_refused(
+  image_model, networks, tmp_path, monkeypatch
+):
+  path = stored(image_model, tmp_path, networks[image_model])
+  runner = openvino_file.load(path / openvino_servable.FOLDER)
+
+  def off(pixels):
+    found = runner(pixels)
+    wrong = {'probabilities': found['probabilities'] + 0.01}
+    return {**found, **wrong} if len(pixels) == 1 else found
+
+  off.outputs = runner.outputs
+  monkeypatch.setattr(openvino_file, 'load', lambda folder: off)
+  with pytest.raises(ExportError, match='Received: a difference of 0.01 on made-up pictures'):
+    OpenVinoServable(path)
+
+
 def test_what_it_does_not_cover_tensorflow_answers(servable):
   record = np.array([exports.example(exports.encoded(7), 'a', 'red')], object)
   found = servable.run(signatures.TRANSFORM_FEATURES, {signatures.EXAMPLES: record})
