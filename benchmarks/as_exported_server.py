@@ -1,6 +1,6 @@
 """The embedded server with the weights in variables, as the export has them.
 
-    python benchmarks/as_exported_server.py FOLDER PORT GRPC_PORT
+    python benchmarks/as_exported_server.py FOLDER PORT GRPC_PORT    # its model is `served`
 
 So TensorFlow Serving runs it: `sightline serve` makes constants of them.
 """
@@ -15,7 +15,7 @@ from serving.servable import Servable
 def main() -> None:
   folder, port, grpc_port = sys.argv[1:]
   settings = server.Settings(port=int(port), grpc_port=int(grpc_port), load=Servable)
-  server.serve(model_config.single('m', pathlib.Path(folder)), settings)
+  server.serve(model_config.single('served', pathlib.Path(folder)), settings)
 
 
 if __name__ == '__main__':

@@ -5,16 +5,16 @@
 
 For each model, in one run and in turns: one image a call in process (calls of one after the
 other, so that none finds another's threads still spinning), and one client that sends one image a
-request by REST to a server in a process of its own (the measurements alternate; the client shares
-the processors). TensorFlow runs the export as it is, which is what TensorFlow Serving does, and
-with its weights as constants, which is what `sightline serve` does. Medians of the rounds; the
-ratios to the first are what counts. The networks have random weights, but for that of --run,
-whose accuracy on test and paired loss in 8 bits are measured as well. The goal is three times
-TensorFlow's requests a second, end to end.
+request, by REST and by gRPC, to a server in a process of its own (the measurements alternate; the
+client shares the processors). TensorFlow runs the export as it is, which is what TensorFlow
+Serving does, and with its weights as constants, which is what `sightline serve` does. Medians of
+the rounds; the ratios to the first are what counts. The networks have random weights, but for
+that of --run, whose accuracy on test and paired loss in 8 bits are measured as well. The goal is
+three times TensorFlow's requests a second, end to end.
 """
 
 import argparse
-import base64
+import itertools
 import json
 import multiprocessing
 import os
@@ -35,6 +35,8 @@ import serving_speed
 
 AS_EXPORTED, CONSTANTS = 'TensorFlow', 'TensorFlow, const.'
 OPENVINO, INT8 = 'OpenVINO', 'OpenVINO int8'
+PROTOCOLS = ('rest', 'grpc')
+MODEL = 'served'
 PORT = 18311
 CALLS = 40
 GOAL = 3.0
@@ -147,29 +149,34 @@ def measure(
       model = base / '1' / 'assets.extra/openvino'
     size = sum(path.stat().st_size for path in model.iterdir() if path.suffix != '.json')
     found[arm]['disk'] = size / 1e6
-  body = bases[AS_EXPORTED].parent / 'body'
-  body.write_text(json.dumps({'instances': [{'b64': base64.b64encode(image).decode()}]}))
+  bodies = serving_speed.write_bodies(bases[AS_EXPORTED].parent, image)
   processes = {arm: start(arm, base, place) for place, (arm, base) in enumerate(bases.items())}
   try:
     for place in range(len(bases)):
       serving_speed.wait(f'http://{address(place)}/readyz')
-    rounds: dict[str, list[dict]] = {arm: [] for arm in bases}
+    rounds: dict[tuple[str, str], list[dict]] = {
+      (arm, protocol): [] for arm in bases for protocol in PROTOCOLS
+    }
     for number in range(args.rounds + 1):
       for place, arm in enumerate(bases):
-        target = ('rest', address(place), '/v1/models/m:predict', body)
-        # The first one warms up.
-        seen = serving_speed.ask(target, 1, args.seconds if number else 1.0)
-        if number:
-          rounds[arm].append(seen)
+        targets = (
+          ('rest', address(place), f'/v1/models/{MODEL}:predict', bodies[serving_speed.REST]),
+          ('grpc', address(place, 1), '-', bodies[serving_speed.GRPC]),
+        )
+        for target in targets:
+          # The first one warms up.
+          seen = serving_speed.ask(target, 1, args.seconds if number else 1.0)
+          if number:
+            rounds[arm, target[0]].append(seen)
     for arm, process in processes.items():
       found[arm]['rss'] = peak(process.pid)
   finally:
     for process in processes.values():
       process.terminate()
       process.wait()
-  for arm, seen in rounds.items():
+  for (arm, protocol), seen in rounds.items():
     for key in ('rate', 'p50', 'p99'):
-      found[arm][key] = statistics.median(one[key] for one in seen)
+      found[arm][f'{protocol} {key}'] = statistics.median(one[key] for one in seen)
   return found
 
 
@@ -204,7 +211,7 @@ def start(arm: str, base: pathlib.Path, place: int) -> subprocess.Popen:
   ports = PORT + 2 * place, PORT + 2 * place + 1
   command = [sys.executable, serving_speed.HERE / 'as_exported_server.py', base, *ports]
   if arm != AS_EXPORTED:
-    command = [sys.executable, '-m', 'pipeline', 'serve', '--directory', base, '--name', 'm']
+    command = [sys.executable, '-m', 'pipeline', 'serve', '--directory', base, '--name', MODEL]
     command += ['--port', ports[0], '--grpc-port', ports[1]]
     command += ['--backend', 'tensorflow' if arm == CONSTANTS else 'openvino']
   return subprocess.Popen(
@@ -212,8 +219,8 @@ def start(arm: str, base: pathlib.Path, place: int) -> subprocess.Popen:
   )
 
 
-def address(place: int) -> str:
-  return f'127.0.0.1:{PORT + 2 * place}'
+def address(place: int, port: int = 0) -> str:
+  return f'127.0.0.1:{PORT + 2 * place + port}'
 
 
 def peak(pid: int) -> float:
@@ -226,19 +233,22 @@ def show(name: str, found: dict[str, dict[str, float]]) -> None:
   """Prints the table of one model."""
   first = found[AS_EXPORTED]
   print(f'\n{name}; load {os.getloadavg()[0]:.1f}')
-  heads = ('in process', 17), ('REST, 1 client', 21), ('p50', 9), ('p99', 9)
-  line = ''.join(f'{head:>{width}}' for head, width in (*heads, ('network', 10), ('RSS', 9)))
-  print(f'  {"":18}{line}')
+  heads = [('in process', 17), ('network', 10), ('RSS', 9)]
+  for protocol in ('REST', 'gRPC'):
+    heads += [(f'{protocol}, 1 client', 20), ('p50', 9), ('p99', 9)]
+  print(f'  {"":18}{"".join(f"{head:>{width}}" for head, width in heads)}')
   for arm, row in found.items():
-    calls, rate = first['call'] / row['call'], row['rate'] / first['rate']
-    print(
-      f'  {arm:18}{row["call"]:7.2f} ms {calls:5.1f}x{row["rate"]:10.0f} /s {rate:5.2f}x'
-      f'{row["p50"]:6.1f} ms{row["p99"]:6.1f} ms{row["disk"]:7.2f} MB{row["rss"]:6.0f} MB'
-    )
-  for arm in (OPENVINO, INT8):
-    reached = found[arm]['rate'] / first['rate']
+    calls = first['call'] / row['call']
+    line = f'{row["call"]:7.2f} ms {calls:5.1f}x{row["disk"]:7.2f} MB{row["rss"]:6.0f} MB'
+    for protocol in PROTOCOLS:
+      rate = row[f'{protocol} rate']
+      line += f'{rate:9.0f} /s {rate / first[f"{protocol} rate"]:6.2f}x'
+      line += f'{row[f"{protocol} p50"]:6.1f} ms{row[f"{protocol} p99"]:6.1f} ms'
+    print(f'  {arm:18}{line}')
+  for arm, protocol in itertools.product((OPENVINO, INT8), PROTOCOLS):
+    reached = found[arm][f'{protocol} rate'] / first[f'{protocol} rate']
     kept = 'kept' if reached >= GOAL else 'MISSED'
-    print(f'  {arm}: goal, {GOAL:g} times the requests a second: {kept}')
+    print(f'  {arm}, {protocol}: goal, {GOAL:g} times the requests a second: {kept}')
 
 
 if __name__ == '__main__':
