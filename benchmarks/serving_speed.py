@@ -3,10 +3,11 @@
     .venv/bin/python benchmarks/serving_speed.py [--models digits b0-64 b0-224] [--rounds 3]
 
 For each model, in one run and in turns: FastAPI with a Keras model loaded at start and one
-call a request (naive_server.py), and Sightline's server by REST and by gRPC. Clients send one
-JPEG a request, one client and sixteen, as fast as they are answered; the clients share the
-machine's processors with the server. The ceiling is the export in process, sixteen images a
-call, without any server. Medians of the rounds; ratios are what counts.
+call a request (naive_server.py), Sightline's server by REST and by gRPC, and another of it with
+`--backend openvino`. Clients send one JPEG a request, one client and sixteen, as fast as they are
+answered; the clients share the machine's processors with the server. The ceiling is the export
+in process, run by TensorFlow, sixteen images a call, without any server. Medians of the rounds;
+ratios are what counts.
 """
 
 import argparse
@@ -34,6 +35,7 @@ MODELS = {
   'b0-224': ('efficientnet_b0', 224, 256),
 }
 NAIVE, REST, GRPC = 'FastAPI, one call a request', 'Sightline, REST', 'Sightline, gRPC'
+OPENVINO = 'Sightline, REST, OpenVINO'
 
 
 def main() -> None:
@@ -63,6 +65,7 @@ def measure(folder: pathlib.Path, name: str, args: argparse.Namespace) -> tuple[
       NAIVE: ('rest', servers.naive, '/predict', bodies[NAIVE]),
       REST: ('rest', servers.rest, '/v1/models/served:predict', bodies[REST]),
       GRPC: ('grpc', servers.grpc, '-', bodies[GRPC]),
+      OPENVINO: ('rest', servers.openvino, '/v1/models/served:predict', bodies[REST]),
     }
     for arm in addresses:
       ask(addresses[arm], max(args.clients), 1.0)
@@ -101,22 +104,26 @@ def write_bodies(folder: pathlib.Path, photo: bytes) -> dict[str, pathlib.Path]:
 
 
 class Servers:
-  """Both servers, each in a process of its own; attributes are addresses."""
+  """The servers, each in a process of its own; attributes are addresses."""
 
   def __init__(self, folder: pathlib.Path, size: int):
+    self.naive, self.rest, self.grpc, self.openvino = (
+      f'127.0.0.1:{port}' for port in range(18301, 18305)
+    )
+    serve = ['-m', 'pipeline', 'serve', '--directory', folder / 'served']
     self._commands = [
       [HERE / 'naive_server.py', folder / 'model.keras', size, 18301],
-      ['-m', 'pipeline', 'serve', '--directory', folder / 'served']
-      + ['--port', 18302, '--grpc-port', 18303],
+      [*serve, '--port', 18302, '--grpc-port', 18303],
+      [*serve, '--port', 18304, '--grpc-port', 0, '--backend', 'openvino'],
     ]
-    self.naive, self.rest, self.grpc = (f'127.0.0.1:{port}' for port in (18301, 18302, 18303))
 
   def __enter__(self) -> 'Servers':
     self._processes = [
       subprocess.Popen([sys.executable, *map(str, command)], stdout=subprocess.DEVNULL)
       for command in self._commands
     ]
-    for url in (f'http://{self.naive}/docs', f'http://{self.rest}/readyz'):
+    ours = [f'http://{address}/readyz' for address in (self.rest, self.openvino)]
+    for url in (f'http://{self.naive}/docs', *ours):
       wait(url)
     return self
 
