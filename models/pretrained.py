@@ -9,7 +9,7 @@ import pathlib
 import keras
 import numpy as np
 
-from models import backbones, bundled_weights
+from models import backbone_table, backbones, bundled_weights
 from schemas.errors import WeightsError
 
 WEIGHTS_FILE = 'backbone.weights.h5'
@@ -82,7 +82,7 @@ def _load_what_there_is(backbone: keras.Model, name: str) -> Loaded:
   except WeightsError as error:
     _log.warning('model.weights is auto and ImageNet weights are not to be had: %s', error)
   why = 'model.weights is auto, and ImageNet weights could not be had here'
-  if name not in backbones.BACKBONES or backbones.find(name).imagenet is None:
+  if name not in backbone_table.BACKBONES or backbone_table.find(name).imagenet is None:
     why = f'model.weights is auto, and there are no ImageNet weights for {name}'
   if bundled_weights.find(name) is None:
     return Loaded('none', f'{why}, nor any in the package: training from scratch')
@@ -103,13 +103,22 @@ def save(backbone: keras.Model, name: str, folder: pathlib.Path) -> pathlib.Path
   return path
 
 
-def _load_imagenet(backbone: keras.Model, name: str) -> Loaded:
-  row = backbones.BACKBONES.get(name)
+def imagenet_network(name: str, input_shape: tuple[int, int, int]) -> keras.Model:
+  """Returns a network of keras.applications with its ImageNet weights, fetched once a machine.
+
+  Args:
+    name: what backbones.name_of says; only rows of the table have such weights.
+    input_shape: height, width and 3.
+
+  Raises:
+    WeightsError: there are none for it, or they cannot be fetched.
+  """
+  row = backbone_table.BACKBONES.get(name)
   if row is None or row.imagenet is None:
     raise WeightsError(f'model.weights: there are no ImageNet weights for {name}. {_ALTERNATIVES}')
   try:
-    source = getattr(keras.applications, row.imagenet)(
-      include_top=False, weights='imagenet', input_shape=backbone.input_shape[1:]
+    return getattr(keras.applications, row.imagenet)(
+      include_top=False, weights='imagenet', input_shape=input_shape
     )
   # Keras raises a plain Exception for a failed download.
   except Exception as error:
@@ -117,6 +126,11 @@ def _load_imagenet(backbone: keras.Model, name: str) -> Loaded:
       f'model.weights: the ImageNet weights of {name} could not be fetched: '
       f'{_first_line(error)}. {_ALTERNATIVES}'
     ) from error
+
+
+def _load_imagenet(backbone: keras.Model, name: str) -> Loaded:
+  source = imagenet_network(name, backbone.input_shape[1:])
+  row = backbone_table.find(name)
   # The normalisation stays that of the data set: Transform measured it.
   pretrained = _weighted(source)
   for layer_name, layer in _weighted(backbone).items():

@@ -45,6 +45,7 @@ from pipeline import (
   data_check,
   evaluation,
   metadata_store,
+  model_check,
   own_code,
   publication_check,
   search_space,
@@ -89,12 +90,13 @@ def create_pipeline(config: Config, through: str | None = None) -> Pipeline:
     through: id of the last component that is wanted; by default all of them.
 
   Raises:
-    ConfigError: the schema cannot be read, or a card is incomplete that is required, or
-      whose model is to be published outside the run folder.
+    ConfigError: the schema cannot be read, a card is incomplete that is required, or
+      whose model is to be published outside the run folder, or there is no such backbone.
     DataError: the manifest lacks a slice column.
   """
   data_check.check(config.data)
   publication_check.check(config)
+  model_check.check(config)
   beam_engine.check_folders(config)
   root = _root(config)
   kubeflow = config.run.engine != 'local'

@@ -14,6 +14,7 @@ from pipeline import (
   datasets,
   display,
   library_output,
+  model_check,
   next_steps,
   own_code,
   provenance,
@@ -53,6 +54,7 @@ def run(
   console = library_output.console()
   _prepare_data(config, console)
   _ask_workers(config, console)
+  _fetch_weights(config, console)
   with runner.open_run(config) as this_run:
     this_run.goal = run_notes.tidy(goal)
     this_run.provenance = provenance.collect(config, sys.argv)
@@ -108,6 +110,15 @@ def _ask_workers(config: Config, console: Console) -> None:
   if config.beam.engine != 'local':
     with display.waiting(console, f'asking the workers of beam.engine {config.beam.engine} ...'):
       beam_preflight.check(config)
+
+
+def _fetch_weights(config: Config, console: Console) -> None:
+  if config.model.weights == 'imagenet':
+    with (
+      display.waiting(console, 'looking for the ImageNet weights ...'),
+      library_output.held_back(),
+    ):
+      model_check.fetch_weights(config)
 
 
 def _run(config: Config, this_run: runner.Run, console: Console) -> None:

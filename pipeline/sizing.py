@@ -29,7 +29,7 @@ class Sizing:
 
   Attributes:
     side: of the square input, pixels.
-    backbone: a row of models/backbones.py.
+    backbone: a row of models/backbone_table.py.
     batch_size: images a step.
     epochs: at most.
     minutes: of the whole run on two cores, if no epoch is saved by early stopping.

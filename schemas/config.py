@@ -159,7 +159,7 @@ class ImageConfig(Node):
 
 
 class ModelConfig(Node):
-  backbone: str = Field('efficientnet_b0', description='a row of models/backbones.py')
+  backbone: str = Field('efficientnet_b0', description='a row of models/backbone_table.py')
   weights: str = Field(
     'auto',
     description='auto | imagenet | bundled | none | the id of an earlier run | a .weights.h5 file',

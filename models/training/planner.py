@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
 
-from models import augmentation, backbones, decoder
+from models import augmentation, backbone_table, backbones, decoder
 from models.training import feeds, precision, stages
 from schemas.config import Config, ImageConfig, StageConfig
 
@@ -272,7 +272,7 @@ def _candidates(config: Config, sized: Sequence[Config], task: _Task) -> Iterato
 
 def _smaller_images(config: Config) -> list[Config]:
   """Returns the config at its own image size and at each smaller one, the largest first."""
-  row = backbones.BACKBONES.get(backbones.name_of(config.model))
+  row = backbone_table.BACKBONES.get(backbones.name_of(config.model))
   smallest = row.min_size if row else _SMALLEST_SIDE
   height, width = config.image.height, config.image.width
   sizes = [(height, width)]

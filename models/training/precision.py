@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models import backbones, classifier
+from models import backbone_table, backbones, classifier
 from models.training import losses, optimizers, schedules, stages, step
 from schemas.config import Config, StageConfig
 
@@ -82,7 +82,7 @@ def choose(
   if gpus:
     details = tf.config.experimental.get_device_details(gpus[0])
     return _of_gpu(details.get('compute_capability'))
-  row = backbones.BACKBONES.get(backbones.name_of(config.model))
+  row = backbone_table.BACKBONES.get(backbones.name_of(config.model))
   if row is not None and row.family.startswith('efficientnet'):
     return Precision(
       FLOAT32,

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from models import backbones
+from models import backbone_table, backbones
 from schemas.config import ModelConfig
 from schemas.errors import ConfigError
 
@@ -27,13 +27,13 @@ BUILT = (
 )
 ROWS = [
   pytest.param(name, marks=() if name in BUILT else pytest.mark.long)
-  for name in backbones.BACKBONES
+  for name in backbone_table.BACKBONES
 ]
 
 
 @pytest.fixture(scope='module', params=ROWS)
 def backbone(request) -> keras.Model:
-  assert backbones.find(request.param).min_size == 32
+  assert backbone_table.find(request.param).min_size == 32
   return backbones.build(request.param, 32, 40, MEAN, VARIANCE)
 
 
@@ -68,9 +68,9 @@ def test_it_holds_batch_norms_that_can_be_frozen(backbone):
   assert len(backbones.batch_norms(backbone)) > 5
 
 
-@pytest.mark.parametrize('name', backbones.BACKBONES)
+@pytest.mark.parametrize('name', backbone_table.BACKBONES)
 def test_imagenet_rows_name_a_model_of_keras(name):
-  row = backbones.find(name)
+  row = backbone_table.find(name)
   if row.imagenet is not None:
     assert callable(getattr(keras.applications, row.imagenet))
     assert (row.width, row.depth) >= (1.0, 1.0)
@@ -78,7 +78,7 @@ def test_imagenet_rows_name_a_model_of_keras(name):
 
 def test_an_unknown_name_is_an_error_with_the_nearest_row():
   with pytest.raises(ConfigError, match='Did you mean efficientnet_b0?'):
-    backbones.find('eficientnet_b0')
+    backbone_table.find('eficientnet_b0')
 
 
 def test_resnet_refuses_stochastic_depth_which_it_does_not_have():

@@ -133,11 +133,13 @@ def test_impossible_value(experiment):
 def test_unknown_backbone(experiment):
   output = stopped(experiment, 'model.backbone=efficientnet_b9')
   assert 'efficientnet_b9' in output and 'Did you mean efficientnet_b' in output
+  assert 'ImageExampleGen' not in output, 'no image is read for it'
 
 
 def test_imagenet_weights_without_a_network_name_the_alternatives(experiment):
   output = stopped(experiment, 'model.backbone=efficientnet_v2_b0', 'model.weights=imagenet')
   assert 'could not be fetched' in output and 'model.weights: none' in output
+  assert 'ImageExampleGen' not in output, 'no image is read for it'
 
 
 def test_an_unknown_label_is_an_anomaly_that_names_file_and_value(experiment):

@@ -47,7 +47,9 @@ def folder(tmp_path_factory):
   made = draft.write_experiment('tiny', folder / 'photos', folder)
   tree = yaml.safe_load(made.config_path.read_text())
   tree['model']['backbone'] = 'efficientnet_tiny'
-  tree['train'] |= {'epochs': 1, 'batch_size': 16}
+  tree['image'] |= {'height': 32, 'width': 32}
+  tree['train'] |= {'epochs': 1, 'batch_size': 16, 'checks': False}
+  tree['analysis'] = {'run': False}
   tree['evaluate']['min_accuracy'] = 0.0
   tree['floors'] = {'fit': False}
   made.config_path.write_text(yaml.safe_dump(tree))

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from models import backbones, bundled_weights, pretrained
+from models import backbone_table, backbones, bundled_weights, pretrained
 from schemas.errors import WeightsError
 
 MEAN = np.array([0.5, 0.4, 0.3], np.float32)
@@ -117,7 +117,7 @@ def test_the_stem_of_a_large_v2_answers_to_standardised_pixels_as_to_keras_own(m
 
   monkeypatch.setattr(keras.applications, 'EfficientNetV2S', with_random_statistics)
   name = next(
-    name for name, row in backbones.BACKBONES.items() if row.imagenet == 'EfficientNetV2S'
+    name for name, row in backbone_table.BACKBONES.items() if row.imagenet == 'EfficientNetV2S'
   )
   backbone = backbones.build(name, 32, 40, np.array(mean), np.square(deviation))
   pretrained.load(backbone, name, 'imagenet')
