@@ -17,14 +17,12 @@ def check(config: Config) -> None:
     backbone_table.check_size(config.model.backbone, config.image.height, config.image.width)
 
 
-def fetch_weights(config: Config) -> None:
-  """Fetches ImageNet weights that the config insists on; the training finds them in Keras' cache.
+def fetch_imagenet_weights(config: Config) -> None:
+  """Fetches the ImageNet weights of the backbone; the training finds them in Keras' cache.
 
   Raises:
     WeightsError: they cannot be fetched, or there are none for this backbone.
   """
-  if config.model.weights != 'imagenet':
-    return
   import keras
 
   from models import backbones, pretrained

@@ -113,12 +113,13 @@ def _ask_workers(config: Config, console: Console) -> None:
 
 
 def _fetch_weights(config: Config, console: Console) -> None:
+  # With `auto` the training does with what there is.
   if config.model.weights == 'imagenet':
     with (
       display.waiting(console, 'looking for the ImageNet weights ...'),
       library_output.held_back(),
     ):
-      model_check.fetch_weights(config)
+      model_check.fetch_imagenet_weights(config)
 
 
 def _run(config: Config, this_run: runner.Run, console: Console) -> None:

@@ -34,19 +34,10 @@ def test_a_function_of_a_user_is_held_against_no_table(make):
   model_check.check(make(16, build_fn='network.build'))
 
 
-def test_weights_that_may_be_missing_are_not_fetched(make, monkeypatch):
-  def no_network(**_):
-    raise AssertionError('asked for')
-
-  monkeypatch.setattr(keras.applications, 'EfficientNetB0', no_network)
-  for weights in ('auto', 'none', 'bundled'):
-    model_check.fetch_weights(make(backbone='efficientnet_b0', weights=weights))
-
-
 def test_imagenet_weights_are_fetched_for_the_size_of_the_images(make, monkeypatch):
   asked = []
   monkeypatch.setattr(keras.applications, 'EfficientNetB0', lambda **values: asked.append(values))
-  model_check.fetch_weights(make(backbone='efficientnet_b0', weights='imagenet'))
+  model_check.fetch_imagenet_weights(make(backbone='efficientnet_b0'))
   assert asked == [{'include_top': False, 'weights': 'imagenet', 'input_shape': (32, 64, 3)}]
 
 
@@ -55,7 +46,7 @@ def test_imagenet_weights_are_fetched_for_the_size_of_the_images(make, monkeypat
 )
 def test_a_backbone_without_imagenet_weights_is_told_at_once(make, model):
   with pytest.raises(WeightsError, match='no ImageNet weights for .* Alternatives'):
-    model_check.fetch_weights(make(weights='imagenet', **model))
+    model_check.fetch_imagenet_weights(make(**model))
 
 
 def test_the_layers_of_a_training_are_numbered_as_if_nothing_was_fetched(make, monkeypatch):
@@ -65,5 +56,5 @@ def test_the_layers_of_a_training_are_numbered_as_if_nothing_was_fetched(make, m
     lambda **_: keras.Sequential([keras.layers.Dense(1), keras.layers.Dense(1)]),
   )
   keras.utils.clear_session()
-  model_check.fetch_weights(make(backbone='efficientnet_b0', weights='imagenet'))
+  model_check.fetch_imagenet_weights(make(backbone='efficientnet_b0'))
   assert keras.layers.Dense(1).name == 'dense'

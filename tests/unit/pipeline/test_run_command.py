@@ -204,3 +204,27 @@ def test_a_page_that_cannot_be_made_does_not_undo_the_run(call, config, monkeypa
   assert code == 0 and found['paths']['report'] is None and 'report  ' not in text
   (log,) = config.run.root.glob('logs/*.log')
   assert 'a defect' in log.read_text()
+
+
+@pytest.mark.parametrize(
+  ('weights', 'asked'), [('imagenet', 1), ('auto', 0), ('bundled', 0), ('none', 0)]
+)
+def test_weights_that_are_insisted_on_are_looked_for_before_a_run_begins(
+  config, monkeypatch, weights, asked
+):
+  class Begun(Exception):
+    pass
+
+  def begin(_):
+    raise Begun
+
+  looked_for = []
+  model = config.model.model_copy(update={'weights': weights})
+  wanted = config.model_copy(update={'model': model})
+  monkeypatch.setattr(run_command, '_config', lambda *_: wanted)
+  monkeypatch.setattr(run_command.library_output, 'terminal', io.StringIO)
+  monkeypatch.setattr(run_command.model_check, 'fetch_imagenet_weights', looked_for.append)
+  monkeypatch.setattr(run_command.runner, 'open_run', begin)
+  with pytest.raises(Begun):
+    run_command.run(pathlib.Path('tiny.yaml'), None, [], ask=False)
+  assert looked_for == [wanted] * asked
