@@ -131,6 +131,7 @@ def _run(config: Config, this_run: runner.Run, console: Console) -> None:
   except KeyboardInterrupt:
     console.print('interrupted')
   except Exception:
+    # What a component raised is in run.error as well, whatever its kind.
     if this_run.error is None:
       raise
 

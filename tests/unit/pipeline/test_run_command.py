@@ -212,11 +212,11 @@ def test_a_page_that_cannot_be_made_does_not_undo_the_run(call, config, monkeypa
 def test_weights_that_are_insisted_on_are_looked_for_before_a_run_begins(
   config, monkeypatch, weights, asked
 ):
-  class Begun(Exception):
+  class BegunError(Exception):
     pass
 
   def begin(_):
-    raise Begun
+    raise BegunError
 
   looked_for = []
   model = config.model.model_copy(update={'weights': weights})
@@ -225,6 +225,6 @@ def test_weights_that_are_insisted_on_are_looked_for_before_a_run_begins(
   monkeypatch.setattr(run_command.library_output, 'terminal', io.StringIO)
   monkeypatch.setattr(run_command.model_check, 'fetch_imagenet_weights', looked_for.append)
   monkeypatch.setattr(run_command.runner, 'open_run', begin)
-  with pytest.raises(Begun):
+  with pytest.raises(BegunError):
     run_command.run(pathlib.Path('tiny.yaml'), None, [], ask=False)
   assert looked_for == [wanted] * asked
