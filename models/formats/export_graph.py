@@ -8,18 +8,23 @@ import collections
 import dataclasses
 import pathlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 from tensorflow.core.protobuf import config_pb2
 from tensorflow.python.framework import convert_to_constants
+from tensorflow.python.grappler import tf_optimizer
 
 from schemas import signatures
 from schemas.errors import ExportError
 
 # The input of the network, in every format.
 PIXELS = 'pixels'
+
+# Of a run, in place of a pool of threads: the thread that asks.
+_OF_THE_CALLER = -1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +67,10 @@ class Decoder:
     options.feed.append(feed)
     options.fetch.append(pixels)
     # As serving/servable.py calls a signature.
-    self._call = self._session._make_callable_from_options(options)
+    self._many = self._session._make_callable_from_options(options)
+    # The hundreds of small steps of one image would only wait for each other's threads.
+    options.run_options.inter_op_thread_pool = _OF_THE_CALLER
+    self._one = self._session._make_callable_from_options(options)
 
   def __call__(self, values: np.ndarray) -> np.ndarray:
     """Decodes a batch.
@@ -76,7 +84,7 @@ class Decoder:
     Raises:
       tf.errors.InvalidArgumentError: one of them is no image.
     """
-    return self._call(values)[0]
+    return (self._one if len(values) == 1 else self._many)(values)[0]
 
   def close(self) -> None:
     """Frees the session."""
@@ -147,21 +155,20 @@ class ExportGraph:
     Raises:
       ExportError: as `network`.
     """
-    frozen, feed, outputs = self._frozen(signature)
-    nodes = {node.name: node for node in frozen.node}
-    cut = self._pixels(nodes, [node for node, dtype in outputs.values() if dtype != tf.string])
+    function = self._function(signature)
+    inline = _inline(function)
+    outputs = [tensor.op.name for tensor in function.outputs if tensor.dtype != tf.string]
+    cut = self._pixels({node.name: node for node in inline.node}, outputs)
+    (feed,) = {tensor.op.name for tensor in function.inputs} - _captured(function)
     # With what its Asserts hang on; without the weights.
-    graph = tf.compat.v1.graph_util.extract_sub_graph(frozen, [cut])
+    graph = tf.compat.v1.graph_util.extract_sub_graph(_let_go(inline, _captured(function)), [cut])
+    if any(node.op == 'Placeholder' and node.name != feed for node in graph.node):
+      raise self._not_cut('pixels that depend on weights')
     return Decoder(graph, f'{feed}:0', f'{cut}:0')
 
   def _frozen(self, signature: str):
     """Returns the graph, the name of its input, and by output its node and dtype."""
-    if signature not in self._loaded.signatures:
-      raise ExportError(
-        f'{self.path}: expected the signature {signature}. Received: '
-        f'{", ".join(sorted(self._loaded.signatures)) or "none"}.'
-      )
-    function = self._loaded.signatures[signature]
+    function = self._function(signature)
     # With loops lowered, functions are gone: two graphs of one export may name theirs alike.
     frozen = convert_to_constants.convert_variables_to_constants_v2(function)
     names = sorted(function.structured_outputs)
@@ -170,6 +177,14 @@ class ExportGraph:
       for name, tensor in zip(names, frozen.outputs, strict=True)
     }
     return frozen.graph.as_graph_def(), frozen.inputs[0].op.name, outputs
+
+  def _function(self, signature: str) -> Any:
+    if signature not in self._loaded.signatures:
+      raise ExportError(
+        f'{self.path}: expected the signature {signature}. Received: '
+        f'{", ".join(sorted(self._loaded.signatures)) or "none"}.'
+      )
+    return self._loaded.signatures[signature]
 
   def _pixels(self, nodes: dict[str, node_def_pb2.NodeDef], outputs: Sequence[str]) -> str:
     """Returns the node whose output are the pixels: the end of models.decoder.decode_batch."""
@@ -188,6 +203,53 @@ class ExportGraph:
       f'{self.path}: expected an export of Sightline, with one place where the decoded pixels '
       f'enter the network. Received: {received}. Export the model again: sightline run CONFIG'
     )
+
+
+def _inline(function: Any) -> graph_pb2.GraphDef:
+  """Returns the graph of a concrete function with its calls in line.
+
+  The loop over the images is for the session to take apart, so that several images are
+  decoded at a time. What is inside it stays as functions, which cost an image less.
+  """
+  graph = convert_to_constants.disable_lower_using_switch_merge(function.graph.as_graph_def())
+  meta_graph = tf.compat.v1.train.export_meta_graph(graph_def=graph, graph=function.graph)
+  ends = [tensor.name for tensor in (*function.inputs, *function.outputs)]
+  meta_graph.collection_def['train_op'].node_list.value.extend(ends)
+  config = config_pb2.ConfigProto()
+  rewriting = config.graph_options.rewrite_options
+  rewriting.min_graph_nodes = -1
+  rewriting.optimizers.append('function')
+  inline = tf_optimizer.OptimizeGraph(config, meta_graph)
+  for node in inline.node:
+    if node.op in ('While', 'StatelessWhile'):
+      node.attr['_lower_using_switch_merge'].b = True
+  return inline
+
+
+def _captured(function: Any) -> set[str]:
+  return {tensor.op.name for tensor in function.graph.internal_captures}
+
+
+def _let_go(graph: graph_pb2.GraphDef, names: set[str]) -> graph_pb2.GraphDef:
+  """Returns the graph where nothing waits for these nodes, which have no effect, to have run.
+
+  A call that was put in line waits for all its arguments.
+  """
+  passed_on = set(names)
+  nodes = {node.name: node for node in graph.node if node.op == 'Identity'}
+  for name in nodes:
+    chain = [name]
+    while chain[-1] in nodes:
+      chain.append(_source(nodes[chain[-1]].input[0]))
+    if chain[-1] in names:
+      passed_on.update(chain)
+  freed = graph_pb2.GraphDef()
+  freed.CopyFrom(graph)
+  for node in freed.node:
+    kept = [name for name in node.input if not (name[0] == '^' and _source(name) in passed_on)]
+    del node.input[:]
+    node.input.extend(kept)
+  return freed
 
 
 def _behind(

@@ -3,6 +3,7 @@
 import pathlib
 import queue
 import tempfile
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -74,10 +75,10 @@ class Runner:
     try:
       if isinstance(model, pathlib.Path):
         model = core.read_model(str(model))
-      self._many = _Compiled(core, model)
+      self._many = _Compiled(core, model, _Request)
       single = model.clone()
       single.reshape({PIXELS: [1, *single.input(PIXELS).get_partial_shape()[1:]]})
-      self._one = _Compiled(core, single)
+      self._one = _Compiled(core, single, _RequestForOne)
     except RuntimeError as error:
       raise ExportError(f'{_PURPOSE}: the network cannot be compiled: {error}') from error
     self.outputs = self._many.outputs
@@ -97,22 +98,47 @@ class Runner:
 class _Compiled:
   """A network for one shape of its input."""
 
-  def __init__(self, core: Any, model: Any):
+  def __init__(self, core: Any, model: Any, kind: type['_Request']):
     self._model = core.compile_model(model, 'CPU', _SETTINGS)
+    self._kind = kind
     self.outputs = tuple(sorted(output.get_any_name() for output in self._model.outputs))
     # A request holds the memory of one call, so there are as many as calls at one time.
-    self._idle: queue.LifoQueue = queue.LifoQueue()
+    self._idle: queue.LifoQueue[_Request] = queue.LifoQueue()
 
   def __call__(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
     try:
       request = self._idle.get_nowait()
     except queue.Empty:
-      request = self._model.create_infer_request()
+      request = self._kind(self._model.create_infer_request(), self.outputs)
     try:
-      request.infer({PIXELS: pixels})
-      return {name: np.array(request.get_tensor(name).data) for name in self.outputs}
+      return request(pixels)
     finally:
       self._idle.put(request)
+
+
+class _Request:
+  """The memory of one call."""
+
+  def __init__(self, request: Any, outputs: Sequence[str]):
+    self._request, self._outputs = request, outputs
+
+  def __call__(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    self._request.infer({PIXELS: pixels}, share_inputs=True, share_outputs=True)
+    return {name: np.array(self._request.get_tensor(name).data) for name in self._outputs}
+
+
+class _RequestForOne(_Request):
+  """The same where no shape changes: what is read and written is looked up once."""
+
+  def __init__(self, request: Any, outputs: Sequence[str]):
+    super().__init__(request, outputs)
+    self._pixels = request.get_tensor(PIXELS).data
+    self._answers = {name: request.get_tensor(name).data for name in outputs}
+
+  def __call__(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    np.copyto(self._pixels, pixels)
+    self._request.infer(share_outputs=True)
+    return {name: np.array(answer) for name, answer in self._answers.items()}
 
 
 def load(folder: pathlib.Path) -> Runner:
