@@ -75,24 +75,52 @@ def test_nothing_in_the_folder_of_the_server_is_taken_for_a_module(
   load_aside(affine_model).close()
 
 
-def test_a_server_that_stops_ends_the_process(image_model, monkeypatch):
+@pytest.fixture
+def unanswered(tmp_path):
+  """Gives the process that reads a version, and the errors of its thread, which it ends."""
+  (tmp_path / '1').mkdir()
+  # A file system that does not answer.
+  os.mkfifo(tmp_path / '1/saved_model.pb')
   failed = []
 
   def load():
     try:
-      load_aside(image_model)
+      load_aside(tmp_path / '1')
     except OSError as error:
       failed.append(error)
 
   thread = threading.Thread(target=load)
   thread.start()
-  until = time.monotonic() + 10
-  while not freezing_process._RUNNING and time.monotonic() < until:
-    time.sleep(0.01)
+  assert _becomes(lambda: freezing_process._RUNNING, 10)
   (process,) = freezing_process._RUNNING
+  yield process, failed
   freezing_process.end()
   thread.join(10)
-  assert failed and process.returncode == -9 and not freezing_process._RUNNING
+
+
+def _becomes(condition, seconds):
+  until = time.monotonic() + seconds
+  while not condition() and time.monotonic() < until:
+    time.sleep(0.01)
+  return condition()
+
+
+def test_a_server_that_stops_ends_the_process(unanswered):
+  process, failed = unanswered
+  freezing_process.end()
+  assert _becomes(lambda: failed, 10)
+  assert process.returncode == -9 and not freezing_process._RUNNING
+
+
+def test_the_process_is_nice_within_the_session_of_the_server(unanswered):
+  process, _ = unanswered
+  # Linux shares processors among sessions first: niceness counts within one.
+  assert os.getsid(process.pid) == os.getsid(0)
+  # Ctrl-C goes to a group.
+  assert os.getpgid(process.pid) != os.getpgid(0)
+  seen = psutil.Process(process.pid)
+  # It says so once TensorFlow is imported.
+  assert _becomes(lambda: seen.nice() >= freezing_process._NICENESS, 60)
 
 
 def test_the_process_ends_with_the_server(tmp_path):
@@ -116,7 +144,4 @@ os._exit(0)
   pid, ended = done.stdout.split()
   assert ended == 'None'
   # It hears of it as soon as TensorFlow is imported.
-  until = time.monotonic() + 60
-  while psutil.pid_exists(int(pid)) and time.monotonic() < until:
-    time.sleep(0.05)
-  assert not psutil.pid_exists(int(pid))
+  assert _becomes(lambda: not psutil.pid_exists(int(pid)), 60)
