@@ -201,3 +201,40 @@ def test_an_exif_turn_comes_before_the_fit(fit):
   )
   upright = fitted(np.rot90(array, -1), height=16, width=16, fit=fit)
   np.testing.assert_array_equal(turned, upright)
+
+
+@pytest.mark.parametrize(('height', 'width'), [(8, 8), (14, 9), (33, 64), (301, 200)])
+@pytest.mark.parametrize('fit', FITS)
+def test_an_image_of_the_size_is_left_as_it_is(height, width, fit):
+  array = pixels(height, width)
+  image = ImageConfig(height=height, width=width, fit=fit, crop_fraction=1.0)
+  found = decoder.decode_and_resize(tf.constant(encoded(array, 'PNG')), image)
+  assert found.dtype == tf.float32
+  np.testing.assert_array_equal(found, array)
+  # As the kernel, which is asked in a graph: otherwise tf.image.resize takes the same way.
+  resize = tf.function(
+    lambda pixels, size: tf.image.resize(pixels, size, antialias=True),
+    input_signature=[tf.TensorSpec([None, None, 3]), tf.TensorSpec([2], tf.int32)],
+  )
+  np.testing.assert_array_equal(resize(array.astype(np.float32), [height, width]), found)
+
+
+def test_the_graph_of_one_image_is_not_taken_apart():
+  image = ImageConfig(height=8, width=8)
+  one = tf.function(
+    lambda data: decoder.decode_and_resize(data, image),
+    input_signature=[tf.TensorSpec([], tf.string)],
+  )
+  graph = one.get_concrete_function().graph.as_graph_def()
+  nodes = [*graph.node, *(node for each in graph.library.function for node in each.node_def)]
+  flow = [node for node in nodes if node.op in ('If', 'While', 'StatelessIf', 'StatelessWhile')]
+  assert len(flow) > 5
+  assert not [node.name for node in flow if node.attr['_lower_using_switch_merge'].b]
+  # What is traced beside it is as ever, and so is a loop over images.
+  batch = tf.function(
+    lambda data: decoder.decode_batch(data, image),
+    input_signature=[tf.TensorSpec([None], tf.string)],
+  )
+  graph = batch.get_concrete_function().graph.as_graph_def()
+  (loop,) = (node for node in graph.node if node.op in ('While', 'StatelessWhile'))
+  assert loop.attr['_lower_using_switch_merge'].b

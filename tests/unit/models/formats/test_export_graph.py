@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models.decoder import decode_batch
 from models.formats.export_graph import ExportGraph
 from schemas import signatures
 from schemas.errors import ExportError
@@ -37,11 +38,58 @@ def test_the_decoder_gives_the_pixels_that_pillow_sees(graph):
   by_record.close()
 
 
-def test_the_decoder_carries_no_weights(graph, network):
+def test_the_network_is_free_of_the_decoder(graph, network):
   heavy = [node for node in network.graph.node if node.op == 'Const']
   assert max(len(node.attr['value'].tensor.tensor_content) for node in heavy) > 1000
   assert graph.network().graph.node[0].op == 'Placeholder'
   assert not [node for node in network.graph.node if 'Decode' in node.op]
+
+
+@pytest.fixture(scope='module')
+def nested(tmp_path_factory):
+  """An export whose records go to the images' function: a call waits for all its arguments."""
+  model = exports.network(0)
+
+  @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name=signatures.IMAGE_BYTES)])
+  def answer(image_bytes):
+    return {signatures.PROBABILITIES: model(decode_batch(image_bytes, exports.IMAGE))}
+
+  @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name=signatures.EXAMPLES)])
+  def serve(examples):
+    parsed = tf.io.parse_example(examples, {'image/encoded': tf.io.FixedLenFeature([], tf.string)})
+    return answer(parsed['image/encoded'])
+
+  path = tmp_path_factory.mktemp('nested') / '1'
+  named = {signatures.SERVING_DEFAULT: answer, signatures.SERVING_EXAMPLES: serve}
+  tf.saved_model.save(model, str(path), signatures=named)
+  return ExportGraph(path)
+
+
+def test_the_decoder_needs_no_weights(nested):
+  image = exports.encoded(5)
+  record = exports.example(image, 'id', 'red')
+  by_image, by_record = map(
+    nested.decoder, (signatures.SERVING_DEFAULT, signatures.SERVING_EXAMPLES)
+  )
+  for decoder in (by_image, by_record):
+    kinds = [operation.type for operation in decoder._session.graph.get_operations()]
+    assert kinds.count('Placeholder') == 1 and len(kinds) < 40
+  expected = by_image(np.array([image], object))
+  assert np.ptp(expected) > 10
+  np.testing.assert_array_equal(by_record(np.array([record], object)), expected)
+  by_image.close()
+  by_record.close()
+
+
+def test_one_image_is_decoded_like_several(graph):
+  decoder = graph.decoder(signatures.SERVING_DEFAULT)
+  images = np.array([exports.encoded(number) for number in range(12)], object)
+  together = decoder(images)
+  assert len({pixels.tobytes() for pixels in together}) == 12
+  for number in range(12):
+    np.testing.assert_array_equal(decoder(images[number : number + 1])[0], together[number])
+  assert decoder(images[:0]).shape == (0, *together.shape[1:])
+  decoder.close()
 
 
 def test_what_is_no_export_of_sightline_is_refused(tmp_path):
