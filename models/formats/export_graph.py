@@ -116,12 +116,18 @@ class ExportGraph:
     Raises:
       ExportError: the export has no such signature, or no one place where its pixels pass.
     """
-    frozen, feed, outputs = self._frozen(signatures.SERVING_DEFAULT)
-    nodes = {node.name: node for node in frozen.node}
-    numeric = {name: node for name, (node, dtype) in outputs.items() if dtype != tf.string}
-    cut = self._pixels(nodes, list(numeric.values()))
+    function = self._function(signatures.SERVING_DEFAULT)
+    inline = _inline(function)
+    nodes = {node.name: node for node in inline.node}
+    names = sorted(function.structured_outputs)
+    outputs = {
+      name: tensor
+      for name, tensor in zip(names, function.outputs, strict=True)
+      if tensor.dtype != tf.string
+    }
+    cut = self._pixels(nodes, [tensor.op.name for tensor in outputs.values()])
     height, width = _sides(nodes[cut])
-    graph = graph_pb2.GraphDef(versions=frozen.versions)
+    graph = graph_pb2.GraphDef(versions=inline.versions)
     graph.node.append(
       node_def_pb2.NodeDef(
         name=PIXELS,
@@ -132,22 +138,28 @@ class ExportGraph:
         },
       )
     )
-    kept = _behind(nodes, list(numeric.values()), {cut})
-    for node in frozen.node:
-      if node.name in kept and node.name != cut:
+    kept = _behind(nodes, [tensor.op.name for tensor in outputs.values()], {cut})
+    captured = _captured(function)
+    for node in inline.node:
+      if node.name in kept and node.name != cut and node.name not in captured:
         graph.node.append(_fed_by(node, cut))
-    for name, place in numeric.items():
+    if any(
+      value.func.name or value.list.func for node in graph.node for value in node.attr.values()
+    ):
+      graph.library.CopyFrom(inline.library)
+    for name, tensor in outputs.items():
+      place = tensor.op.name
       graph.node.append(
         node_def_pb2.NodeDef(
           name=name,
           op='Identity',
           input=[PIXELS if place == cut else place],
-          attr={'T': _dtype(outputs[name][1])},
+          attr={'T': _dtype(tensor.dtype)},
         )
       )
-    if feed in kept:
+    if _feed(function) in kept:
       raise self._not_cut('outputs that depend on the encoded image beside its pixels')
-    return Network(graph, tuple(sorted(numeric)), height, width)
+    return Network(_freeze(graph, tuple(outputs), function), tuple(outputs), height, width)
 
   def decoder(self, signature: str) -> Decoder:
     """Cuts out the decoder of a signature that takes images or records.
@@ -156,27 +168,18 @@ class ExportGraph:
       ExportError: as `network`.
     """
     function = self._function(signature)
-    inline = _inline(function)
+    inline = _inline(function, loops_stay=True)
+    nodes = {node.name: node for node in inline.node}
     outputs = [tensor.op.name for tensor in function.outputs if tensor.dtype != tf.string]
-    cut = self._pixels({node.name: node for node in inline.node}, outputs)
-    (feed,) = {tensor.op.name for tensor in function.inputs} - _captured(function)
+    cut = self._pixels(nodes, outputs)
     # With what its Asserts hang on; without the weights.
-    graph = tf.compat.v1.graph_util.extract_sub_graph(_let_go(inline, _captured(function)), [cut])
+    graph = tf.compat.v1.graph_util.extract_sub_graph(
+      _let_go(inline, set(_captured(function))), [cut]
+    )
+    feed = _feed(function)
     if any(node.op == 'Placeholder' and node.name != feed for node in graph.node):
       raise self._not_cut('pixels that depend on weights')
     return Decoder(graph, f'{feed}:0', f'{cut}:0')
-
-  def _frozen(self, signature: str):
-    """Returns the graph, the name of its input, and by output its node and dtype."""
-    function = self._function(signature)
-    # With loops lowered, functions are gone: two graphs of one export may name theirs alike.
-    frozen = convert_to_constants.convert_variables_to_constants_v2(function)
-    names = sorted(function.structured_outputs)
-    outputs = {
-      name: (tensor.op.name, tensor.dtype)
-      for name, tensor in zip(names, frozen.outputs, strict=True)
-    }
-    return frozen.graph.as_graph_def(), frozen.inputs[0].op.name, outputs
 
   def _function(self, signature: str) -> Any:
     if signature not in self._loaded.signatures:
@@ -205,13 +208,17 @@ class ExportGraph:
     )
 
 
-def _inline(function: Any) -> graph_pb2.GraphDef:
+def _inline(function: Any, loops_stay: bool = False) -> graph_pb2.GraphDef:
   """Returns the graph of a concrete function with its calls in line.
 
-  The loop over the images is for the session to take apart, so that several images are
-  decoded at a time. What is inside it stays as functions, which cost an image less.
+  Args:
+    function: of a signature.
+    loops_stay: leave what is inside a loop as functions, which cost an image less. The loop over
+      the images is for the session to take apart, so that several are decoded at a time.
   """
-  graph = convert_to_constants.disable_lower_using_switch_merge(function.graph.as_graph_def())
+  graph = function.graph.as_graph_def()
+  if loops_stay:
+    graph = convert_to_constants.disable_lower_using_switch_merge(graph)
   meta_graph = tf.compat.v1.train.export_meta_graph(graph_def=graph, graph=function.graph)
   ends = [tensor.name for tensor in (*function.inputs, *function.outputs)]
   meta_graph.collection_def['train_op'].node_list.value.extend(ends)
@@ -226,8 +233,32 @@ def _inline(function: Any) -> graph_pb2.GraphDef:
   return inline
 
 
-def _captured(function: Any) -> set[str]:
-  return {tensor.op.name for tensor in function.graph.internal_captures}
+def _captured(function: Any) -> dict[str, tf.Tensor]:
+  """Returns what a graph gets from outside, its variables, by the placeholder of each."""
+  inside = [tensor.op.name for tensor in function.graph.internal_captures]
+  return dict(zip(inside, function.captured_inputs, strict=True))
+
+
+def _feed(function: Any) -> str:
+  (name,) = {tensor.op.name for tensor in function.inputs} - set(_captured(function))
+  return name
+
+
+def _freeze(graph: graph_pb2.GraphDef, outputs: Sequence[str], function: Any) -> graph_pb2.GraphDef:
+  """Makes constants of the variables of the concrete function that a part was cut from."""
+
+  def imported() -> None:
+    capture = tf.compat.v1.get_default_graph().capture
+    weights = {f'{name}:0': capture(value) for name, value in _captured(function).items()}
+    tf.graph_util.import_graph_def(graph, input_map=weights, name='')
+
+  wrapped = tf.compat.v1.wrap_function(imported, [])
+  wrapped.graph.variables = function.graph.variables
+  find = wrapped.graph.get_tensor_by_name
+  # Of this part alone: a function of the decoder has one name in every graph of an export, and
+  # TensorFlow takes a name but once.
+  part = wrapped.prune([find(f'{PIXELS}:0')], [find(f'{name}:0') for name in outputs])
+  return convert_to_constants.convert_variables_to_constants_v2(part).graph.as_graph_def()
 
 
 def _let_go(graph: graph_pb2.GraphDef, names: set[str]) -> graph_pb2.GraphDef:
@@ -280,6 +311,8 @@ def _source(name: str) -> str:
 def _fed_by(node: node_def_pb2.NodeDef, cut: str) -> node_def_pb2.NodeDef:
   copy = node_def_pb2.NodeDef()
   copy.CopyFrom(node)
+  # "On the device of that node", which may be left out; here all are on one.
+  copy.attr.pop('_class', None)
   del copy.input[:]
   copy.input.extend(PIXELS if _source(name) == cut else name for name in _data(node))
   return copy

@@ -81,6 +81,16 @@ def test_the_decoder_needs_no_weights(nested):
   by_record.close()
 
 
+def test_exports_do_not_meet_in_one_process(tmp_path, nested, network):
+  # A server reads one version after the other; their decoders' functions have the same names.
+  for seed in (1, 2):
+    other = ExportGraph(exports.write_image_model(tmp_path / str(seed), seed=seed))
+    assert other.network().outputs == network.outputs
+    other.decoder(signatures.SERVING_EXAMPLES).close()
+  assert nested.network().outputs == (signatures.PROBABILITIES,)
+  assert not network.graph.library.function
+
+
 def test_one_image_is_decoded_like_several(graph):
   decoder = graph.decoder(signatures.SERVING_DEFAULT)
   images = np.array([exports.encoded(number) for number in range(12)], object)
