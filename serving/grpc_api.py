@@ -1,11 +1,12 @@
 """TensorFlow Serving's gRPC services: PredictionService and ModelService."""
 
 import contextlib
+import functools
 import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 import numpy as np
@@ -39,6 +40,7 @@ _FOREVER_SECONDS = 1e6
 # A few bytes can ask for a tensor of any shape with one value repeated.
 _LARGEST_TENSOR_BYTES = 256 << 20
 
+_STRINGS = 'string_val'
 # Where a TensorProto keeps values of a type; others go into its raw bytes.
 _FIELDS = {
   'float32': 'float_val',
@@ -52,6 +54,7 @@ _FIELDS = {
   'uint32': 'uint32_val',
   'uint64': 'uint64_val',
   'bool': 'bool_val',
+  'object': _STRINGS,
 }
 
 _LOG = logging.getLogger(__name__)
@@ -232,16 +235,28 @@ def _read(request: predict_pb2.PredictRequest, signature) -> dict[str, np.ndarra
 
 def _write(proto, array: np.ndarray) -> None:
   """Fills a TensorProto as TensorFlow Serving does: clients read float_val and its like."""
-  field = _FIELDS.get(array.dtype.name)
-  if field is None:
+  kind = _kind(array.dtype)
+  values = array.ravel().tolist()
+  if kind is None or (kind.field == _STRINGS and not all(isinstance(v, bytes) for v in values)):
     proto.CopyFrom(tf.make_tensor_proto(array))
     return
-  proto.dtype = tf.dtypes.as_dtype(array.dtype).as_datatype_enum
+  proto.dtype = kind.number
   # A scalar has a shape too, one without dimensions.
   proto.tensor_shape.SetInParent()
   for size in array.shape:
     proto.tensor_shape.dim.add(size=size)
-  getattr(proto, field).extend(array.ravel().tolist())
+  getattr(proto, kind.field).extend(values)
+
+
+class _Kind(NamedTuple):
+  number: int
+  field: str
+
+
+@functools.cache
+def _kind(dtype: np.dtype) -> _Kind | None:
+  field = _FIELDS.get(dtype.name)
+  return _Kind(tf.dtypes.as_dtype(dtype).as_datatype_enum, field) if field else None
 
 
 def _check_size(name: str, proto) -> None:

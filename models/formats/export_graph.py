@@ -60,17 +60,41 @@ class Decoder:
   """
 
   def __init__(self, graph: graph_pb2.GraphDef, feed: str, pixels: str):
-    self._session = tf.compat.v1.Session(graph=tf.Graph())
-    with self._session.graph.as_default():
-      tf.graph_util.import_graph_def(graph, name='')
-    options = config_pb2.CallableOptions()
-    options.feed.append(feed)
-    options.fetch.append(pixels)
-    # As serving/servable.py calls a signature.
-    self._many = self._session._make_callable_from_options(options)
+    """Makes a session for one image and one for several.
+
+    Args:
+      graph: of the decoder, its loops as functions.
+      feed: name of the tensor of the encoded images, or records.
+      pixels: name of the tensor of the pixels.
+    """
+    self._sessions: list[tf.compat.v1.Session] = []
     # The hundreds of small steps of one image would only wait for each other's threads.
+    alone = config_pb2.ConfigProto()
+    alone.experimental.executor_type = 'SINGLE_THREADED_EXECUTOR'
+    options = config_pb2.CallableOptions(feed=[feed], fetch=[pixels])
     options.run_options.inter_op_thread_pool = _OF_THE_CALLER
-    self._one = self._session._make_callable_from_options(options)
+    self._one = self._open(graph, alone, options)
+    # The loop over the images taken apart, so that several are decoded at a time.
+    several = graph_pb2.GraphDef()
+    several.CopyFrom(graph)
+    for node in several.node:
+      if node.op in ('While', 'StatelessWhile'):
+        node.attr['_lower_using_switch_merge'].b = True
+    options = config_pb2.CallableOptions(feed=[feed], fetch=[pixels])
+    self._many = self._open(several, config_pb2.ConfigProto(), options)
+
+  def _open(
+    self,
+    graph: graph_pb2.GraphDef,
+    config: config_pb2.ConfigProto,
+    options: config_pb2.CallableOptions,
+  ) -> Callable[[np.ndarray], list[np.ndarray]]:
+    session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
+    self._sessions.append(session)
+    with session.graph.as_default():
+      tf.graph_util.import_graph_def(graph, name='')
+    # As serving/servable.py calls a signature.
+    return session._make_callable_from_options(options)
 
   def __call__(self, values: np.ndarray) -> np.ndarray:
     """Decodes a batch.
@@ -87,8 +111,9 @@ class Decoder:
     return (self._one if len(values) == 1 else self._many)(values)[0]
 
   def close(self) -> None:
-    """Frees the session."""
-    self._session.close()
+    """Frees the sessions."""
+    for session in self._sessions:
+      session.close()
 
 
 class ExportGraph:
@@ -213,8 +238,8 @@ def _inline(function: Any, loops_stay: bool = False) -> graph_pb2.GraphDef:
 
   Args:
     function: of a signature.
-    loops_stay: leave what is inside a loop as functions, which cost an image less. The loop over
-      the images is for the session to take apart, so that several are decoded at a time.
+    loops_stay: leave loops and conditions as functions; by default those of them that TensorFlow
+      would take apart are.
   """
   graph = function.graph.as_graph_def()
   if loops_stay:
@@ -226,11 +251,7 @@ def _inline(function: Any, loops_stay: bool = False) -> graph_pb2.GraphDef:
   rewriting = config.graph_options.rewrite_options
   rewriting.min_graph_nodes = -1
   rewriting.optimizers.append('function')
-  inline = tf_optimizer.OptimizeGraph(config, meta_graph)
-  for node in inline.node:
-    if node.op in ('While', 'StatelessWhile'):
-      node.attr['_lower_using_switch_merge'].b = True
-  return inline
+  return tf_optimizer.OptimizeGraph(config, meta_graph)
 
 
 def _captured(function: Any) -> dict[str, tf.Tensor]:

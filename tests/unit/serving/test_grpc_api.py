@@ -21,7 +21,7 @@ from tensorflow_serving.apis import (
 
 from schemas.errors import ServingError
 from schemas.weights_hash import weights_sha256
-from serving import door, model_config
+from serving import door, grpc_api, model_config
 from serving.tls import Tls
 from tests.unit.serving import exports
 
@@ -244,3 +244,23 @@ def test_a_grpc_port_that_is_taken(tmp_path, server):
   exports.write_affine_model(tmp_path / '1')
   with pytest.raises(ServingError, match='--grpc-port'):
     exports.served(tmp_path, 'm', grpc_port=server.grpc_port).start()
+
+
+@pytest.mark.parametrize(
+  'array',
+  [
+    np.array([b'red', b'\xff\x00'], object),
+    np.array([[b'a'], [b'b']], object),
+    np.array(b'alone', object),
+    np.array([], object),
+    np.array(['text'], object),
+    np.array([b'ab', b'c']),
+    np.array([1, 2], np.float16),
+  ],
+  ids=['bytes', 'matrix', 'scalar', 'none', 'text', 'fixed', 'half'],
+)
+def test_strings_and_what_has_no_field_are_written_as_tensorflow_does(array):
+  written = tf.make_tensor_proto(0)
+  written.Clear()
+  grpc_api._write(written, array)
+  assert written == tf.make_tensor_proto(array)

@@ -72,8 +72,9 @@ def test_the_decoder_needs_no_weights(nested):
     nested.decoder, (signatures.SERVING_DEFAULT, signatures.SERVING_EXAMPLES)
   )
   for decoder in (by_image, by_record):
-    kinds = [operation.type for operation in decoder._session.graph.get_operations()]
-    assert kinds.count('Placeholder') == 1 and len(kinds) < 40
+    for session in decoder._sessions:
+      kinds = [operation.type for operation in session.graph.get_operations()]
+      assert kinds.count('Placeholder') == 1 and len(kinds) < 40
   expected = by_image(np.array([image], object))
   assert np.ptp(expected) > 10
   np.testing.assert_array_equal(by_record(np.array([record], object)), expected)
@@ -99,6 +100,9 @@ def test_one_image_is_decoded_like_several(graph):
   for number in range(12):
     np.testing.assert_array_equal(decoder(images[number : number + 1])[0], together[number])
   assert decoder(images[:0]).shape == (0, *together.shape[1:])
+  for broken in ([b'no image'], [*images[:2], b'no image']):
+    with pytest.raises(tf.errors.InvalidArgumentError, match='expected the bytes of a JPEG'):
+      decoder(np.array(broken, object))
   decoder.close()
 
 
