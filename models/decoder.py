@@ -52,8 +52,9 @@ def _in_functions() -> Iterator[None]:
   """Leaves the conditions and loops that are traced here what they are: calls of functions.
 
   By default TensorFlow takes them apart, into hundreds of steps of the graph around, each of
-  which goes through a queue. An image of 32 pixels took 1.4 times as long, and a graph with
-  this decoder twice as long to begin.
+  which goes through a queue: an image of 32 pixels takes 1.6 times as long, and a graph with
+  this decoder 1.7 times as long to begin (benchmarks/decoder_graph.py). To ask for the executor
+  that cannot run what was taken apart is the public way to say so; nothing is run by it.
   """
   with tf.experimental.function_executor_type('SINGLE_THREADED_EXECUTOR'):
     yield

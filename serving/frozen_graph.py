@@ -17,6 +17,7 @@ from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, rewriter_config
 from tensorflow.python.framework import convert_to_constants, op_def_registry
 from tensorflow.python.saved_model import loader_impl
 
+from models.graph_pruning import called, pruned
 from serving import servable
 
 # Of an export; a graph with its constants has to stay below 2 GiB.
@@ -142,7 +143,7 @@ def _part_with_state(
   """
   init = loader_impl.get_init_op(meta_graph)
   needed = [] if init is None else [getattr(init, 'op', init).name]
-  kept = _pruned(graph, _nodes(rest.values()) + needed)
+  kept = pruned(graph, _nodes(rest.values()) + needed)
   names = {node.name for node in kept.node}
   assets = loader_impl.get_asset_tensors(loader.export_dir, meta_graph)
   fed = {key: tf.compat.as_text(value) for key, value in assets.items() if _source(key) in names}
@@ -150,9 +151,9 @@ def _part_with_state(
   if saver is not None:
     told = saver.saver_def
     restore = told.restore_op_name.partition(':')[0]
-    if names & {node.name for node in _pruned(graph, [restore]).node if _has_state(node)}:
+    if names & {node.name for node in pruned(graph, [restore]).node if _has_state(node)}:
       begin.insert(0, (restore, {told.filename_tensor_name: loader.variables_path}))
-      kept = _pruned(graph, [*names, restore])
+      kept = pruned(graph, [*names, restore])
   return Part(rest, _pieces(kept), begin)
 
 
@@ -173,7 +174,7 @@ def _fit_signatures(graph: graph_pb2.GraphDef, signatures: Signatures) -> Signat
     graph: of the export, with its functions.
     signatures: all of them.
   """
-  kept = {name: _pruned(graph, _nodes([one])) for name, one in signatures.items()}
+  kept = {name: pruned(graph, _nodes([one])) for name, one in signatures.items()}
   fit = {name for name, one in kept.items() if _only_reads_weights(one)}
   # What one signature changes, the others have to see.
   changing = {node.name for one in kept.values() if _changes(one) for node in _variables(one)}
@@ -222,33 +223,6 @@ def _only_reads(node: node_def_pb2.NodeDef, functions: Mapping[str, object]) -> 
   )
 
 
-def _pruned(graph: graph_pb2.GraphDef, names: Sequence[str]) -> graph_pb2.GraphDef:
-  """Returns what some nodes are computed from, with the functions that are called there alone."""
-  functions = {one.signature.name: one for one in graph.library.function}
-  top = graph_pb2.GraphDef(node=graph.node, versions=graph.versions)
-  kept = tf.compat.v1.graph_util.extract_sub_graph(top, names)
-  waiting = [kept.node]
-  seen: set[str] = set()
-  while waiting:
-    for node in waiting.pop():
-      for name in _called(node, functions):
-        if name not in seen:
-          seen.add(name)
-          waiting.append(functions[name].node_def)
-  kept.library.function.extend(functions[name] for name in sorted(seen))
-  return kept
-
-
-def _called(node: node_def_pb2.NodeDef, functions: Mapping[str, object]) -> Iterator[str]:
-  """Yields the names of the functions that a node calls."""
-  if node.op in functions:
-    yield node.op
-  for value in node.attr.values():
-    for one in (value.func, *value.list.func):
-      if one.name in functions:
-        yield one.name
-
-
 def _constants(
   session: tf.compat.v1.Session,
   graph: graph_pb2.GraphDef,
@@ -257,7 +231,7 @@ def _constants(
   names = _nodes(kept)
   with session.graph.as_default():
     return convert_to_constants.convert_variables_to_constants_from_session_graph(
-      session, _pruned(graph, names), names
+      session, pruned(graph, names), names
     )
 
 
@@ -292,7 +266,7 @@ def _cut(graph: graph_pb2.GraphDef) -> Iterator[graph_pb2.GraphDef]:
     piece.node[-1].attr.pop('_class', None)
     size += node.ByteSize()
     until = max(until, held[number])
-    if number >= until and (size > _PIECE_BYTES or any(_called(node, functions))):
+    if number >= until and (size > _PIECE_BYTES or any(called(node, functions))):
       yield piece
       piece, size = graph_pb2.GraphDef(versions=graph.versions), 0
   yield piece

@@ -66,7 +66,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
   def __init__(self, inference: Inference):
     self._inference = inference
 
-  def Predict(self, request, context):  # noqa: N802 - gRPC\'s name
+  def Predict(self, request, context):
     with self._asked('Predict', request.model_spec, context) as (call, done):
       answer = self._inference.predict(
         call,
@@ -80,7 +80,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
       done(answer)
     return response
 
-  def Classify(self, request, context):  # noqa: N802 - gRPC\'s name
+  def Classify(self, request, context):
     with self._asked('Classify', request.model_spec, context) as (call, done):
       answer, result = self._inference.classify(call, request.input)
       response = classification_pb2.ClassificationResponse(result=result)
@@ -88,7 +88,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
       done(answer)
     return response
 
-  def Regress(self, request, context):  # noqa: N802 - gRPC\'s name
+  def Regress(self, request, context):
     with self._asked('Regress', request.model_spec, context) as (call, done):
       answer, result = self._inference.regress(call, request.input)
       response = regression_pb2.RegressionResponse(result=result)
@@ -96,7 +96,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
       done(answer)
     return response
 
-  def MultiInference(self, request, context):  # noqa: N802 - gRPC\'s name
+  def MultiInference(self, request, context):
     spec = (
       request.tasks[0].model_spec if request.tasks else inference_pb2.InferenceTask().model_spec
     )
@@ -105,7 +105,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
       done(answers[0])
     return response
 
-  def GetModelMetadata(self, request, context):  # noqa: N802 - gRPC\'s name
+  def GetModelMetadata(self, request, context):
     with _told(context):
       spec = _spec(request.model_spec)
       if not request.metadata_field:
@@ -170,14 +170,14 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
   def __init__(self, inference: Inference):
     self._models = inference.models
 
-  def GetModelStatus(self, request, context):  # noqa: N802 - gRPC\'s name
+  def GetModelStatus(self, request, context):
     with _told(context):
       response = get_model_status_pb2.GetModelStatusResponse()
       for row in self._models.status(_spec(request.model_spec)):
         response.model_version_status.append(_status_row(row))
     return response
 
-  def HandleReloadConfigRequest(self, request, context):  # noqa: N802 - gRPC\'s name
+  def HandleReloadConfigRequest(self, request, context):
     response = model_management_pb2.ReloadConfigResponse()
     with _told(context):
       if request.config.WhichOneof('config') is None:

@@ -17,6 +17,7 @@ from tensorflow.core.protobuf import config_pb2
 from tensorflow.python.framework import convert_to_constants
 from tensorflow.python.grappler import tf_optimizer
 
+from models import graph_pruning
 from schemas import signatures
 from schemas.errors import ExportError
 
@@ -68,20 +69,19 @@ class Decoder:
       pixels: name of the tensor of the pixels.
     """
     self._sessions: list[tf.compat.v1.Session] = []
-    # The hundreds of small steps of one image would only wait for each other's threads.
-    alone = config_pb2.ConfigProto()
-    alone.experimental.executor_type = 'SINGLE_THREADED_EXECUTOR'
     options = config_pb2.CallableOptions(feed=[feed], fetch=[pixels])
-    options.run_options.inter_op_thread_pool = _OF_THE_CALLER
-    self._one = self._open(graph, alone, options)
     # The loop over the images taken apart, so that several are decoded at a time.
     several = graph_pb2.GraphDef()
     several.CopyFrom(graph)
     for node in several.node:
       if node.op in ('While', 'StatelessWhile'):
         node.attr['_lower_using_switch_merge'].b = True
-    options = config_pb2.CallableOptions(feed=[feed], fetch=[pixels])
     self._many = self._open(several, config_pb2.ConfigProto(), options)
+    # The hundreds of small steps of one image would only wait for each other's threads.
+    config = config_pb2.ConfigProto()
+    config.experimental.executor_type = 'SINGLE_THREADED_EXECUTOR'
+    options.run_options.inter_op_thread_pool = _OF_THE_CALLER
+    self._one = self._open(graph, config, options)
 
   def _open(
     self,
@@ -168,10 +168,7 @@ class ExportGraph:
     for node in inline.node:
       if node.name in kept and node.name != cut and node.name not in captured:
         graph.node.append(_fed_by(node, cut))
-    if any(
-      value.func.name or value.list.func for node in graph.node for value in node.attr.values()
-    ):
-      graph.library.CopyFrom(inline.library)
+    graph.library.function.extend(graph_pruning.functions_of(graph.node, inline.library))
     for name, tensor in outputs.items():
       place = tensor.op.name
       graph.node.append(
@@ -198,9 +195,7 @@ class ExportGraph:
     outputs = [tensor.op.name for tensor in function.outputs if tensor.dtype != tf.string]
     cut = self._pixels(nodes, outputs)
     # With what its Asserts hang on; without the weights.
-    graph = tf.compat.v1.graph_util.extract_sub_graph(
-      _let_go(inline, set(_captured(function))), [cut]
-    )
+    graph = graph_pruning.pruned(_let_go(inline, set(_captured(function))), [cut])
     feed = _feed(function)
     if any(node.op == 'Placeholder' and node.name != feed for node in graph.node):
       raise self._not_cut('pixels that depend on weights')

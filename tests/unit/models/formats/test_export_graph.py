@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.decoder import decode_batch
+from models.decoder import decode_and_resize, decode_batch
 from models.formats.export_graph import ExportGraph
 from schemas import signatures
 from schemas.errors import ExportError
@@ -75,11 +75,59 @@ def test_the_decoder_needs_no_weights(nested):
     for session in decoder._sessions:
       kinds = [operation.type for operation in session.graph.get_operations()]
       assert kinds.count('Placeholder') == 1 and len(kinds) < 40
+    graphs = [session.graph.as_graph_def() for session in decoder._sessions]
+    loops = [node for graph in graphs for node in graph.node if node.op == 'While']
+    # Of several images, several at a time; of one, one step after the other.
+    assert [loop.attr['_lower_using_switch_merge'].b for loop in loops] == [True, False]
   expected = by_image(np.array([image], object))
   assert np.ptp(expected) > 10
   np.testing.assert_array_equal(by_record(np.array([record], object)), expected)
   by_image.close()
   by_record.close()
+
+
+def test_pixels_that_depend_on_weights_are_refused(tmp_path):
+  module = tf.Module()
+  module.scale = tf.Variable(0.5)
+
+  @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name=signatures.IMAGE_BYTES)])
+  def answer(image_bytes):
+    shape = [exports.SIDE, exports.SIDE, 3]
+    pixels = tf.map_fn(
+      lambda one: module.scale * decode_and_resize(one, exports.IMAGE),
+      image_bytes,
+      fn_output_signature=tf.TensorSpec(shape, tf.float32),
+    )
+    return {signatures.PROBABILITIES: tf.ensure_shape(pixels, [None, *shape])[:, 0, 0]}
+
+  tf.saved_model.save(module, str(tmp_path), signatures={signatures.SERVING_DEFAULT: answer})
+  with pytest.raises(ExportError, match='pixels that depend on weights'):
+    ExportGraph(tmp_path).decoder(signatures.SERVING_DEFAULT)
+
+
+def test_a_network_keeps_its_own_functions_and_lookups(tmp_path):
+  module = tf.Module()
+  module.weights = tf.Variable([[1.0, 2.0, 3.0], [5.0, 7.0, 11.0]])
+
+  @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name=signatures.IMAGE_BYTES)])
+  def answer(image_bytes):
+    means = tf.reduce_mean(decode_batch(image_bytes, exports.IMAGE), [1, 2])
+    dark, bright = tf.unstack(tf.gather(module.weights, [0, 1]))
+    with tf.experimental.function_executor_type('SINGLE_THREADED_EXECUTOR'):
+      scaled = tf.cond(
+        tf.reduce_mean(means) > 100,
+        lambda: means * bright,
+        lambda: means * dark,
+      )
+    return {signatures.PROBABILITIES: scaled}
+
+  tf.saved_model.save(module, str(tmp_path), signatures={signatures.SERVING_DEFAULT: answer})
+  network = ExportGraph(tmp_path).network()
+  assert 0 < len(network.graph.library.function) < 6  # the decoder's are gone
+  run = network.function()
+  for level, weights in ((30.0, [1, 2, 3]), (200.0, [5, 7, 11])):
+    pixels = tf.fill([2, exports.SIDE, exports.SIDE, 3], level)
+    np.testing.assert_allclose(run(pixels)[0], [np.multiply(weights, level)] * 2, rtol=1e-5)
 
 
 def test_exports_do_not_meet_in_one_process(tmp_path, nested, network):
